@@ -22,8 +22,10 @@ UNKNOWN_LETTER = "answer names no option"
 OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
 """What an option begins with; other makers' files may have no space behind it, or several."""
 
-_OTHER_MARK = re.compile(r"\s*(?:([(（\[【])\s?([A-ZＡ-Ｚ])\s?[)）\]】]|()([A-ZＡ-Ｚ])[.)．）、:：])\s*")
+_ANY_MARK = r"(?:([(（\[【])\s?([A-ZＡ-Ｚ])\s?[)）\]】]|()([A-ZＡ-Ｚ])[.)．）、:：])\s*"
+_OTHER_MARK = re.compile(rf"\s*{_ANY_MARK}")
 """What other makers' options begin with: "A. red", "A) red", "（A）red", "[A] red"."""
+_SEPARATED_MARK = re.compile(rf"(?:^|(?<=[\s,;，；、。])){_ANY_MARK}")
 
 _SEPARATORS = re.compile(r"[\s,;.()、，；（）\[\]【】<>\"'“”‘’/|+&\u200b\ufeff]+")
 
@@ -73,7 +75,9 @@ def read_options(options: Sequence[str]) -> tuple[str, ...]:
 def cut_options(text: str) -> list[str]:
     """Return the options that a text holds, one a line, each behind its letter; a line without a letter goes on.
 
-    Lines before the first option that end in a colon announce them. With any other line there, the text is one option.
+    Several may share a line where all letters stand apart, once each and in order: "A. red B. blue". Lines before the
+    first option that end in a colon announce them. With any other line there, or where lines and letters disagree on
+    how many options there are, the text is one option.
     """
     options: list[str] = []
     for line in text.splitlines():
@@ -83,7 +87,25 @@ def cut_options(text: str) -> list[str]:
             options[-1] += f"\n{line}"
         elif line.strip() and not line.rstrip().endswith((":", "：")):
             return [text]
-    return options
+    apart = _cut_at_letters("\n".join(options))
+    if len(apart) <= len(options):
+        return options
+    return apart if len(options) == 1 else [text]
+
+
+def _cut_at_letters(text: str) -> list[str]:
+    """Return the options of a text in which each letter that could begin one does; nothing where one does not."""
+    marks = list(_SEPARATED_MARK.finditer(text))
+    letters = "".join(unicodedata.normalize("NFKC", mark[2] or mark[4]) for mark in marks)
+    if not marks or letters != LETTERS[: len(letters)]:
+        return []
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    options = [text[mark.start() : end].rstrip().rstrip(",;，；、") for mark, end in zip(marks, ends, strict=True)]
+    try:
+        is_whole = all(option_texts(read_options(options)))
+    except LetteringError:
+        return []
+    return options if is_whole else []
 
 
 def has_letter(option: str) -> bool:

@@ -105,15 +105,14 @@ class FileReply(BaseModel):
 class FakeModel:
     """Gives the replies of a file: one JSON object a line, see `FileReply`."""
 
-    box_convention: BoxConvention = "0-1"
-
-    def __init__(self, path: Path) -> None:
-        """Read the file.
+    def __init__(self, path: Path, box_convention: BoxConvention | None = None) -> None:
+        """Read the file, whose boxes are in shares of the sides unless `box_convention` says otherwise.
 
         Raises:
             ModelError: it is missing, a line is not what it should be, or a key stands there twice.
         """
         self.name = f"fake:{path.name}"
+        self.box_convention: BoxConvention = box_convention or "0-1"
         self._replies, self._sha256 = _read_replies(path)
         self._path = path
 

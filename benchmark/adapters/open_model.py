@@ -64,7 +64,7 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
     if name == MAJORITY:
         return MajorityModel(samples)
     if name.startswith(FAKE):
-        return FakeModel(Path(name.removeprefix(FAKE)))
+        return FakeModel(Path(name.removeprefix(FAKE)), settings.box_units)
     if name.startswith(REPLIES):
         return ForeignReplies(Path(name.removeprefix(REPLIES)), samples, settings.box_units)
     if name.startswith(OPENAI):

@@ -120,7 +120,10 @@ class Contamination(BaseModel):
 
     Attributes:
         num_trained_on: images of the training set.
+        num_unreadable: of these, such as are compared by their bytes alone.
+        unreadable: the first of them.
         num_images: of the benchmark that were compared.
+        num_plain: of these, without contrast, so that a copy is found only where no pixel has changed.
         num_questions: about images that were found.
         by: how many images were found by each criterion.
         seen: each of them.
@@ -130,7 +133,10 @@ class Contamination(BaseModel):
 
     trained_on: tuple[str, ...]
     num_trained_on: int
+    num_unreadable: int = 0
+    unreadable: str = ""
     num_images: int
+    num_plain: int = 0
     num_questions: int
     by: Mapping[str, int]
     seen: tuple[SeenImage, ...]
@@ -140,6 +146,10 @@ class Contamination(BaseModel):
         """What was found, in one sentence."""
         trained_on = f"{self.num_trained_on:,} of {', '.join(self.trained_on)}"
         compared = f"{self.num_images:,} image(s) were compared with {trained_on}"
+        if self.num_unreadable:
+            compared += f", of which {self.num_unreadable:,} cannot be decoded (the first is {self.unreadable})"
+        if self.num_plain:
+            compared += f"; {self.num_plain:,} have no contrast, and copies of them that were changed are not found"
         if not self.seen:
             return f"No image was trained on: {compared}."
         ways = ", ".join(f"{count:,} by {way}" for way, count in self.by.items())

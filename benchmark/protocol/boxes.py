@@ -20,8 +20,12 @@ EDGE_TOLERANCE = 0.01
 
 _NUMBER = r"-?\d{1,9}(?:\.\d{1,20})?"
 _KEY = r"(?:[\"']?[xy](?:_?(?:min|max)|[0-3])[\"']?\s{0,3}[:=]\s{0,3})?"  # "x_min": or y1=
-_GAP = r"(?:\s{0,3}(?:[,;，、]|[)\]]\s{0,3}[,，]?\s{0,3}[(\[])\s{0,3}|\s{1,3})"  # a comma, "), (" or spaces
+_GAP = (  # a comma, "), (", "><" or spaces
+    r"(?:\s{0,3}(?:[,;，、]|[)\]]\s{0,3}[,，]?\s{0,3}[(\[]|>\s{0,3},?\s{0,3}<)\s{0,3}|\s{1,3})"
+)
 _NUMBERS = re.compile(rf"(?<![\w.-]){_KEY}{_NUMBER}(?:{_GAP}{_KEY}{_NUMBER})*(?!\w|\.\d|%)")
+_TURNED = re.compile(r"\s{0,3}>?\s{0,3}\|\s{0,3}<?\s{0,3}-?\d")
+"""An angle behind a box, "{<1><2><3><4>|<45>}": what it turns is another box."""
 _KEYED_NUMBER = re.compile(rf"{_KEY}({_NUMBER})")
 
 _COORDINATE = r"\s{0,3}\d{1,9}(?:\.\d{1,9})?\s{0,3}"
@@ -38,8 +42,8 @@ def read_box(reply: str, *, convention: BoxConvention, size: ImageSize, view: Mo
     """Return the box that a reply gives, normalised to 0–1 of the original image; None for no or an invalid one.
 
     A box is four numbers in a row, in any brackets, also as two points or with keys ("x_min": …). Reasoning is left
-    out. Invalid are several boxes that differ, corners in the wrong order or on one line, and numbers that lie beyond
-    the image by more than `EDGE_TOLERANCE` under the declared units.
+    out. Invalid are several boxes that differ, turned ones, corners in the wrong order or on one line, and numbers that
+    lie beyond the image by more than `EDGE_TOLERANCE` under the declared units.
 
     Args:
         reply: what the model wrote.
@@ -56,9 +60,10 @@ def read_box(reply: str, *, convention: BoxConvention, size: ImageSize, view: Mo
 def replied_numbers(reply: str) -> list[Box]:
     """Return every four numbers in a row that the reply's answer holds, as they stand there."""
     found = []
-    for run in _NUMBERS.finditer(final_text(reply) or ""):
+    text = final_text(reply) or ""
+    for run in _NUMBERS.finditer(text):
         numbers = [float(number) for number in _KEYED_NUMBER.findall(run[0])]
-        if len(numbers) == 4:
+        if len(numbers) == 4 and not _TURNED.match(text, run.end()):
             found.append(Box(*numbers))
     return found
 

@@ -1,6 +1,7 @@
 """A run's replies in the files of other harnesses: lmms-eval's logged samples, VLMEvalKit's tables of predictions.
 
-`replies:FILE` reads both back. What surprises: VLMEvalKit cannot tell an empty prediction from a missing one.
+`replies:FILE` reads both back. What surprises: VLMEvalKit cannot tell an empty prediction from a missing one, so an
+empty reply is written as a space.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _row(reply: StoredReply) -> Sequence[str]:
         _right(reply),
         reply.category,
         reply.l2_category,
-        reply.reply or "",
+        reply.reply or " ",
     )
 
 

@@ -161,7 +161,10 @@ class AskResult(ShownResult):
 def _fault(question: str, reply: Reply | Unanswered) -> str | None:
     if isinstance(reply, Unanswered):
         return f"{question}: {reply.reason}"
-    return None if reply.ended else f"{question}: the reply was cut at {reply.num_new_tokens} tokens"
+    if not reply.ended:
+        bound = "the bound of new" if reply.num_new_tokens is None else reply.num_new_tokens
+        return f"{question}: the reply was cut at {bound} tokens"
+    return None if reply.text.strip() else f"{question}: the reply is empty"
 
 
 def _entry(question: str, reply: Reply | Unanswered) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def notices(results: Results) -> Iterator[str]:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in results.not_scored.items())
         yield f"{missing:,} of {results.num_questions:,} questions have no reply and are in no figure: {reasons}."
         yield "The same command asks for missing replies again."
+    yield from _lost_words(results)
     if run.data.left_out:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
@@ -125,13 +126,6 @@ def notices(results: Results) -> Iterator[str]:
         yield f"The settings limit or per_task left out {run.data.num_not_drawn:,} good questions."
     if 0 < results.num_images < FEW_IMAGES:
         yield f"Only {results.num_images} image(s): the figures say little about others."
-    if cut := sum(task.num_cut for task in results.tasks):
-        yield f"{cut:,} replies were cut at the bound of new tokens."
-    if empty := sum(task.num_cut_empty for task in results.tasks):
-        yield (
-            f"{empty:,} of them are empty: reasoning took all the tokens. Raise `max_new_tokens`, or turn it off, with "
-            "`template_args` or `extra_body` as the model's card says."
-        )
     shrunk = sum(task.num_scaled_down for task in results.tasks)
     if shrunk and run.model.get("adapter") == "openai":
         yield f"{shrunk:,} replies are to smaller images: the endpoint refused them in full size as too large."
@@ -142,6 +136,27 @@ def notices(results: Results) -> Iterator[str]:
             yield f"There is no official score: {missing_score}."
     elif why := why_not_comparable(results):
         yield f"This run is not compared with published averages: {why}."
+
+
+def _lost_words(results: Results) -> Iterator[str]:
+    """Yield how many replies were cut or are empty, and what to turn so that they are not."""
+    if cut := sum(task.num_cut for task in results.tasks):
+        yield f"{cut:,} replies were cut at the bound of new tokens."
+    if empty := sum(task.num_cut_empty for task in results.tasks):
+        yield (
+            f"{empty:,} of them are empty: reasoning took all the tokens. Raise `max_new_tokens`, or turn it off, with "
+            "`template_args` or `extra_body` as the model's card says."
+        )
+    if silent := sum(task.num_silent for task in results.tasks):
+        said = f"{silent:,} replies are empty, and were not cut"
+        if results.run.model.get("adapter") == "openai":
+            yield (
+                f"{said}: a server that takes the answer for reasoning sends it beside the reply, as "
+                "`reasoning_content`. Start it without its reasoning parser, or turn reasoning off, with "
+                "`template_args` or `extra_body` as the model's card says, and ask into another folder."
+            )
+        else:
+            yield f"{said}: the model said nothing."
 
 
 def _judge_notices(judged: JudgeResult, model_name: str) -> Iterator[str]:

@@ -154,9 +154,10 @@ def _unread(results: Results) -> Iterator[str]:
 
 
 def _num_unread(task: TaskResult) -> int:
-    no_letter = task.choice.strict_letters.get("", 0) if task.choice else 0
+    choice = task.choice
+    unread = round((choice.strict_no_answer or 0) * choice.strict.num_questions) if choice else 0
     no_box = task.box.num_invalid if task.box else 0
-    return no_letter + no_box + sum(text.num_empty for text in task.texts.values())
+    return unread + no_box + sum(text.num_empty for text in task.texts.values())
 
 
 def _protocol_table(results: Results, protocols: Sequence[Protocol]) -> list[tuple[str, ...]]:

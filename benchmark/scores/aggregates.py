@@ -292,12 +292,17 @@ def _task_result(info: TaskLabel, questions: Sequence[Measured], figures: Mappin
         num_questions=len(questions),
         num_not_scored=sum(not one.is_scored for one in questions),
         num_cut=sum(one.is_scored and not one.reply.ended for one in questions),
-        num_cut_empty=sum(one.is_scored and not one.reply.ended and not one.reply.reply for one in questions),
+        num_cut_empty=sum(_is_empty(one) and not one.reply.ended for one in questions),
+        num_silent=sum(_is_empty(one) and one.reply.ended for one in questions),
         num_scaled_down=sum(one.is_scored and _is_scaled_down(one.reply) for one in questions),
         choice=_choice_result(info.name, choices, figures) if choices else None,
         box=_box_result(info.name, boxes, figures) if boxes else None,
         texts=text_results([one for one in questions if one.reply.form is AnswerForm.TEXT]),
     )
+
+
+def _is_empty(one: Measured) -> bool:
+    return one.is_scored and not (one.reply.reply or "").strip()
 
 
 def _is_scaled_down(reply: StoredReply) -> bool:

@@ -6,6 +6,9 @@ difficulties; with m of them per image and a correlation r of their differences,
 (q - d²) (1 + (m - 1) r) / (n m) (Donner and Klar 2000, Design and Analysis of Cluster Randomization Trials). That is
 what the bootstrap of `intervals.py` estimates, and `tests/benchmark/scores/test_power.py` simulates it.
 
+Where images have different numbers of questions, m is the number that a question finds about its image, on average: the
+mean of the squares by the mean (Kish 1965, Survey Sampling).
+
 What surprises: more questions per image help little. Beyond 1 / r of them, only more images do.
 """
 
@@ -33,6 +36,8 @@ class Assumptions(BaseModel):
         disagreement: share of questions that just one of them answers rightly.
         correlation: of the differences of two questions about one image, in 0–1.
         questions_per_image: mean.
+        unevenness: by how much the mean over questions of how many are about their image is larger; 1 where all images
+            have as many.
         source: whether they were measured, and on what.
     """
 
@@ -41,6 +46,7 @@ class Assumptions(BaseModel):
     disagreement: float
     correlation: float
     questions_per_image: float
+    unevenness: float = 1.0
     source: str
 
 
@@ -93,6 +99,7 @@ def measure_assumptions(differences: ArrayLike, clusters: Sequence[int], *, sour
         disagreement=round(float(np.mean(np.abs(values))), 6),
         correlation=round(_correlation(values, places, counts.astype(np.float64)), 6),
         questions_per_image=round(float(counts.mean()), 6),
+        unevenness=round(float(np.mean(counts.astype(np.float64) ** 2) / counts.mean() ** 2), 6),
         source=source,
     )
 
@@ -142,8 +149,12 @@ def _reach(power: float) -> float:
 
 
 def _variance(assumptions: Assumptions, size: float, difference: float) -> float:
-    """Return the variance of an image's mean difference, `size` questions per image."""
-    inflation = 1 + max(0.0, size - 1) * assumptions.correlation
+    """Return the variance of an image's mean difference, `size` questions per image.
+
+    A size that is not that of the assumptions is a plan, with as many questions for each image.
+    """
+    found = size * assumptions.unevenness if size == assumptions.questions_per_image else size
+    inflation = 1 + max(0.0, found - 1) * assumptions.correlation
     return (assumptions.disagreement - difference**2) * inflation / size
 
 

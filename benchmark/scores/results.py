@@ -153,6 +153,7 @@ class TaskResult(BaseModel):
         num_not_scored: of these, without a reply; in no figure.
         num_cut: replies that ran into the bound of new tokens.
         num_cut_empty: of these, without a word: reasoning that the endpoint keeps to itself took all tokens.
+        num_silent: replies without a word that did not run into it.
         num_scaled_down: replies to images that the model is known to have seen smaller than they are.
         choice, box: None where the task has no such questions.
         texts: by language.
@@ -170,6 +171,7 @@ class TaskResult(BaseModel):
     num_not_scored: int
     num_cut: int
     num_cut_empty: int = 0
+    num_silent: int = 0
     num_scaled_down: int = 0
     choice: ChoiceResult | None = None
     box: BoxResult | None = None

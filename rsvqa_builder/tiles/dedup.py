@@ -262,9 +262,19 @@ def find_excluded_files(sources: Sequence[str]) -> list[Path]:
     """Return the files that `read_excluded` reads, by name only.
 
     Raises:
-        ExcludeError: when a source is not there, or is of no known kind.
+        ExcludeError: when a source is not there, holds no such file, or is of no known kind.
     """
-    return [file for source in sources for file in _files_of(Path(source))]
+    found: list[Path] = []
+    for source in sources:
+        files = _files_of(Path(source))
+        if not files:
+            raise _no_image(source)
+        found += files
+    return found
+
+
+def _no_image(source: str) -> ExcludeError:
+    return ExcludeError(f"`exclude` {source}: no image found; expected a folder of images, or parquet or arrow files")
 
 
 def read_excluded(sources: Sequence[str], *, tile_sizes: Collection[ImageSize] = ()) -> ExcludedImages:
@@ -286,9 +296,7 @@ def read_excluded(sources: Sequence[str], *, tile_sizes: Collection[ImageSize] =
             found.add(name, encoded, tile_sizes)
         num_new = found.num_images - num_before
         if not num_new:
-            raise ExcludeError(
-                f"`exclude` {source}: no image found; expected a folder of images, or parquet or arrow files"
-            )
+            raise _no_image(source)
         if len(found.unreadable) - num_unreadable == num_new:
             name = next(reversed(found.unreadable))
             raise ExcludeError(

@@ -92,6 +92,26 @@ def test_options_of_others_that_are_not_lettered_in_one_way_are_refused(options:
         ("A. red\nC. white\nB. blue", ["A. red\nC. white", "B. blue"]),
         ("red\nA. blue", ["red\nA. blue"]),
         ("", []),
+        # several in a line
+        ("A. red B. blue", ["A. red", "B. blue"]),
+        ("A. red, B. blue, C. grey.", ["A. red", "B. blue", "C. grey."]),
+        ("The choices:\nA) 5 m; B) 10 m", ["A) 5 m", "B) 10 m"]),
+        ("A、红色 B、蓝色", ["A、红色", "B、蓝色"]),
+        ("【A】红色，【B】蓝色", ["【A】红色", "【B】蓝色"]),
+        ("A. red\tB. blue\nC. grey\tD. white", ["A. red", "B. blue", "C. grey", "D. white"]),
+        # which is which is not sure
+        ("A. red C. blue", ["A. red C. blue"]),
+        ("B. red A. blue", ["B. red A. blue"]),
+        ("A. grade B. B. grade C.", ["A. grade B. B. grade C."]),
+        ("A. J. Smith B. K. Lee", ["A. J. Smith B. K. Lee"]),
+        ("A. Washington D.C. B. Paris", ["A. Washington D.C. B. Paris"]),
+        ("A. red B) blue", ["A. red B) blue"]),
+        ("A. red (B) blue", ["A. red (B) blue"]),
+        ("A. vitamin B. C. iron", ["A. vitamin B. C. iron"]),
+        ("A.redB.blue", ["A.redB.blue"]),
+        ("A. red\nB. blue C. grey", ["A. red\nB. blue C. grey"]),
+        ("A red B blue", ["A red B blue"]),
+        ("Pick one: A. red B. blue", ["Pick one: A. red B. blue"]),
     ],
 )
 def test_a_text_of_options_is_cut_at_its_lettered_lines(text: str, options: list[str]) -> None:

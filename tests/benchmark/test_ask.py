@@ -17,6 +17,8 @@ from rsvqa import api
 from rsvqa.annotation.images import decode_image
 from rsvqa.benchmark.ask import read_image
 from rsvqa.benchmark.errors import BenchmarkDataError
+from rsvqa.benchmark.models import Reply
+from rsvqa.benchmark.reports.printing import AskResult
 from rsvqa.benchmark.settings import AskModelSettings
 from tests.run_build import rsvqa
 from tests.scripted_endpoint import Body, ScriptedEndpoint, always, text_of
@@ -208,3 +210,11 @@ def test_kept_tokens_are_not_shown_of_other_models(
     assert (done.code, done.out) == (1, "")
     assert "kept tokens can be shown of a GeoLLaVA checkpoint; other is of type 'llava'" in done.err
     assert not page.exists()
+
+
+def test_an_empty_reply_is_told_of() -> None:
+    replies = (Reply(key="0", text="Red."), Reply(key="1", text=" \n"), Reply(key="2", text="", ended=False))
+    assert AskResult(("a", "b", "c"), replies).faults == (
+        "b: the reply is empty",
+        "c: the reply was cut at the bound of new tokens",
+    )

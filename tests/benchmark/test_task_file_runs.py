@@ -62,6 +62,14 @@ def test_protocols_stand_side_by_side_from_one_set_of_replies(tmp_path: Path) ->
     assert rows["micro", "permissive"] == "1.0"
 
 
+def test_open_answers_without_a_word_are_counted_first(tmp_path: Path) -> None:
+    done = run(tmp_path / "run", f"lrs-vqa:{lrs_vqa(tmp_path)}", {"FAIR_1": "3", "FAIR_2": "", "GLH-Bridge_1": " "})
+    assert done.out.splitlines()[1:3] == [
+        "2 replies hold no answer: object color × 1, count × 1.",
+        "2 replies are empty, and were not cut: the model said nothing.",
+    ]
+
+
 def test_scoring_again_needs_no_task_file(tmp_path: Path) -> None:
     run(tmp_path / "run", f"lrs-vqa:{lrs_vqa(tmp_path)}", {"*": "red"})
     before = (tmp_path / "run/results.json").read_bytes()

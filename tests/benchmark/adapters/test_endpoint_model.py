@@ -82,6 +82,16 @@ def test_a_reply_that_is_cut_off_says_so() -> None:
     assert not reply.ended
 
 
+@needs_openai
+def test_an_answer_that_is_sent_as_reasoning_is_an_empty_reply_that_was_not_cut() -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "The answer is B."}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": {"completion_tokens": 7}}
+    with ScriptedEndpoint(always("raw", json.dumps(body))) as server:
+        (reply,) = connect(server).reply([make_group([], ["Why?"])])
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.ended, reply.num_new_tokens) == ("", True, 7)
+
+
 def refuse_some(body: Body, _earlier: int) -> Action:
     return Action("400", text="image too large") if "large" in text_of(body) else Action()
 

@@ -463,6 +463,8 @@ def test_a_named_image_is_looked_for_beside_the_data_alone(tmp_path: Path, name:
         ("[b]", ["A) red", "B) blue"]),
         ("B", "A. red\nB. blue\nSelect the best answer for …"),
         ("B", "Choices:\n（A）red\n（B）blue"),
+        ("B", "A. red B. blue"),
+        ("B", "Choices:\n（A）red （B）blue\nSelect the best answer for …"),
         ("Ｂ", ["(A) red", "(B) blue"]),
         (["B"], ["(A) red", "(B) blue"]),
     ],
@@ -483,7 +485,17 @@ def test_a_broken_line_is_a_row_that_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    ["odd", "", "red (A) green (B) blue", "red (A)\ngreen (B)", {"A": "red"}, 7, [["(A) red"], "(B) green"], "(A)"],
+    [
+        "odd",
+        "",
+        "red (A) green (B) blue",
+        "red (A)\ngreen (B)",
+        {"A": "red"},
+        7,
+        [["(A) red"], "(B) green"],
+        "(A)",
+        "A. J. B. K.",
+    ],
 )
 def test_an_odd_cell_of_options_costs_its_row_alone(tmp_path: Path, options: object) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", vqa_rows(1))

@@ -37,6 +37,8 @@ BOX = Box(0.1, 0.2, 0.3, 0.4)
         "[0.1, 0.2, 0.3, 0.4], that is [0.1, 0.2, 0.3, 0.4]",
         "<think>[0.5, 0.5, 0.6, 0.6]?</think>[0.1, 0.2, 0.3, 0.4]",
         "［0.1，0.2，0.3，0.4］",
+        "{<0.1><0.2><0.3><0.4>}",
+        "<0.1> <0.2> <0.3> <0.4>",
     ],
 )
 def test_a_box_is_read_in_any_dress(reply: str) -> None:
@@ -76,6 +78,8 @@ def test_units_are_those_declared(reply: str, convention: BoxConvention) -> None
         "10%, 20%, 30%, 40%",
         "<think>[0.1, 0.2, 0.3, 0.4]",
         "0.1.2, 0.2, 0.3, 0.4",
+        "{<0.1><0.2><0.3><0.4>|<45>}",  # turned by an angle
+        "{<0.1><0.2><0.3><0.4>}{<0.5><0.5><0.6><0.6>}",
     ],
 )
 def test_what_is_no_valid_box_is_none(reply: str) -> None:

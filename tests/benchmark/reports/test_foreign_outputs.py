@@ -11,6 +11,7 @@ import pytest
 
 from rsvqa.benchmark.adapters.foreign_replies import read_foreign_replies
 from rsvqa.benchmark.files.reply_store import read_replies
+from rsvqa.benchmark.scores.results import read_results
 from tests.benchmark import lmms_eval
 from tests.benchmark.make_runs import FOUR, stored, write_run
 from tests.benchmark.make_xlrs import vqa_rows, write_jsonl
@@ -96,6 +97,23 @@ def test_the_same_score_comes_of_the_replies_elsewhere(tmp_path: Path) -> None:
     assert head.split("\t")[2] == "multi-choice options"
     # the kit's prompt is question + options
     assert row.split("\t")[2].startswith('"The choices are listed below:')
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".tsv", ".csv", ".xlsx"])
+def test_an_empty_reply_stays_one_without_an_answer(ending: str, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "data.jsonl", vqa_rows(3))
+    replies = [{"key": "0", "reply": "A"}, {"key": "1", "reply": ""}]  # and none to 2
+    (tmp_path / "fake.jsonl").write_text("".join(json.dumps(line) + "\n" for line in replies))
+    data = ("--data", tmp_path / "data.jsonl")
+    rsvqa("bench", "--model", f"fake:{tmp_path / 'fake.jsonl'}", *data, "--out", tmp_path / "one")
+    file = tmp_path / f"out{ending}"
+    assert rsvqa("score", tmp_path / "one", "--replies-out", file).code == 0
+    rsvqa("bench", "--model", f"replies:{file}", *data, "--out", tmp_path / "two")
+    first, second = (read_results(tmp_path / name) for name in ("one", "two"))
+    assert second.averages == first.averages
+    micro = second.average("micro")
+    assert micro is not None
+    assert (micro.strict.value, micro.strict.num_questions, sum(second.not_scored.values())) == (0.5, 2, 1)
 
 
 def test_another_ending_and_a_run_without_replies_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from rsvqa.benchmark.files.stored_replies import StoredImage
 from rsvqa.benchmark.reports.report_tables import notices
 from rsvqa.benchmark.reports.writing import score_run
@@ -31,6 +33,25 @@ def test_what_reasoning_ate_and_what_was_sent_smaller_is_said(tmp_path: Path) ->
     assert "2 replies were cut at the bound of new tokens." in found
     assert EMPTY in found
     assert SMALLER in found
+
+
+@pytest.mark.parametrize(
+    ("adapter", "advice"),
+    [("openai", "Start it without its reasoning parser, or turn reasoning off"), ("transformers", "said nothing.")],
+)
+def test_replies_without_a_word_that_were_not_cut_are_said_before_all_else(
+    adapter: str, advice: str, tmp_path: Path
+) -> None:
+    replies = [stored("a", "OC", ""), stored("b", "OC", " \n"), stored("c", "OC", "A"), stored("d", "OC", None)]
+    results = score_run(write_run(tmp_path / "run", replies, model={"adapter": adapter})).results
+    [place] = [n for n, line in enumerate(notices(results)) if "2 replies are empty, and were not cut" in line]
+    found = list(notices(results))
+    assert advice in found[place]
+    assert found[:place] == [
+        "1 of 4 questions have no reply and are in no figure: refused × 1.",
+        "The same command asks for missing replies again.",
+    ]
+    assert results.tasks[0].num_cut_empty == 0
 
 
 def test_that_a_checkpoint_sees_images_smaller_is_nothing_to_tell(tmp_path: Path) -> None:

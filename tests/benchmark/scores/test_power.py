@@ -65,6 +65,23 @@ def test_assumptions_are_measured() -> None:
         measure_assumptions([], [], source="s")
 
 
+def test_images_with_different_numbers_of_questions_need_more_of_them() -> None:
+    # 1 and 3 questions: mean 2, squares 5 on average, so a question finds 5 / 2 about its image, 1.25 times the mean
+    known = measure_assumptions([1, 1, 0, 0], [0, 1, 1, 1], source="s")
+    assert (known.questions_per_image, known.unevenness) == (2.0, 1.25)
+    assert measure_assumptions([1, 0, 1, 0], [0, 0, 1, 1], source="s").unevenness == 1.0
+    # 227.6 · (1 + (1.25 · 2 - 1) · 0.5) / 2 = 199.2; + 1.9 = 201.1, and with 2 each 227.6 · 1.5 / 2 + 1.9 = 172.6
+    uneven = assumed(0.3, 0.5, 2).model_copy(update={"unevenness": 1.25})
+    assert plan_power(uneven, difference=0.1, power=0.8).needs[0].num_images == 202
+    assert plan_power(assumed(0.3, 0.5, 2), difference=0.1, power=0.8).needs[0].num_images == 173
+    # other numbers per image are plans, with as many for each
+    assert plan_power(uneven, difference=0.1, power=0.8).needs[1:] == tuple(
+        need
+        for need in plan_power(assumed(0.3, 0.5, 99), difference=0.1, power=0.8).needs[1:]
+        if need.questions_per_image != 2
+    )
+
+
 def test_the_command_measures_on_two_runs(tmp_path: Path) -> None:
     images = [(f"i{number // 2}",) for number in range(40)]
     for name, replies in (("a", "AB" * 20), ("b", "A" * 40)):
@@ -86,24 +103,32 @@ def test_the_command_plans_from_assumptions() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("correlation", "size"), [(0.0, 1), (0.1, 5), (0.4, 8)])
-def test_as_many_images_as_planned_show_the_difference_as_often_as_planned(correlation: float, size: int) -> None:
+@pytest.mark.parametrize(
+    ("correlation", "size", "is_even"), [(0.0, 1, True), (0.1, 5, True), (0.4, 8, True), (0.4, 4, False)]
+)
+def test_as_many_images_as_planned_show_the_difference_as_often_as_planned(
+    correlation: float, size: int, is_even: bool
+) -> None:
     # an image's questions share one difference with the chance sqrt(r), so that two of them correlate by r
     disagreement, difference, power, rounds = 0.3, 0.08, 0.8, 400
-    (need, *_) = plan_power(assumed(disagreement, correlation, size), difference=difference, power=power).needs
+    # drawn from a geometric distribution with mean m, numbers have squares of 2 m² - m on average
+    unevenness = 1.0 if is_even else 2 - 1 / size
+    known = assumed(disagreement, correlation, size).model_copy(update={"unevenness": unevenness})
+    (need, *_) = plan_power(known, difference=difference, power=power).needs
     shares = [(disagreement - difference) / 2, 1 - disagreement, (disagreement + difference) / 2]
     generator = np.random.default_rng(7)
-    clusters = np.repeat(np.arange(need.num_images), size)
     seen = 0
     measured = []
     for number in range(rounds):
-        own = generator.choice([-1.0, 0.0, 1.0], (need.num_images, size), p=shares)
-        common = generator.choice([-1.0, 0.0, 1.0], (need.num_images, 1), p=shares)
-        is_common = generator.random((need.num_images, size)) < correlation**0.5
-        values = np.where(is_common, common, own).ravel()
-        measured.append(measure_assumptions(values, clusters.tolist(), source="s").correlation)
+        sizes = np.full(need.num_images, size) if is_even else generator.geometric(1 / size, need.num_images)
+        clusters = np.repeat(np.arange(need.num_images), sizes)
+        own = generator.choice([-1.0, 0.0, 1.0], clusters.size, p=shares)
+        common = generator.choice([-1.0, 0.0, 1.0], need.num_images, p=shares)[clusters]
+        values = np.where(generator.random(clusters.size) < correlation**0.5, common, own)
+        measured.append(measure_assumptions(values, clusters.tolist(), source="s"))
         (found,) = mean_intervals([[make_part(values, clusters, low=-1.0)]], seed=number, num_replicates=500)
         seen += found.low is not None and found.low > 0
     # 400 rounds have a standard error of 2 points
     assert seen / rounds == pytest.approx(power, abs=0.06)
-    assert np.mean(measured) == pytest.approx(correlation, abs=0.02)
+    assert np.mean([one.correlation for one in measured]) == pytest.approx(correlation, abs=0.02)
+    assert np.mean([one.unevenness for one in measured]) == pytest.approx(unevenness, abs=0.03)
