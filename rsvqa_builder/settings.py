@@ -125,7 +125,7 @@ class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
     src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone), PATHS]
-    """Folder and all below, file, glob, list, STAC, s3:// folder, sources file (TOML)."""
+    """Folder and all below (s3:// gs:// az:// too), file, glob, list, STAC, sources file (TOML)."""
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """What the data set is called in its card and pages (default: the name of its sources)."""
     bands: Bands | None = None
