@@ -40,7 +40,7 @@ PATHS_KEY, FROM_THIS_FILE = "paths", "relative to this file"
 """What a file says whose relative paths are from its own folder; those of other files are from where a command runs."""
 
 ADDRESSES = "also addresses of object storages"
-"""Marks a setting that is read from storages as well; all others are refused with such an address."""
+"""Marks a setting that may name an object storage; all others are refused with such an address."""
 
 FILE_ONLY = "stands in settings files only"
 """Marks a setting that is no option of the command line."""

@@ -22,6 +22,7 @@ from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.files import ElsewhereError
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.source_settings import load_sources
 from tests.run_build import rsvqa
 
 SETTINGS: dict[str, tuple[type[BaseModel], ...]] = {
@@ -354,6 +355,14 @@ def test_settings_and_functions_refuse_what_lies_in_a_storage(tmp_path: Path) ->
         with pytest.raises(ElsewhereError, match=r"s3://bucket/set[^ ]*: it is read from this machine alone"):
             refused()
     assert BuildSettings(src="gs://bucket/in/").src == "gs://bucket/in/"
+
+
+def test_sources_of_a_sources_file_may_lie_in_a_storage(tmp_path: Path) -> None:
+    file = tmp_path / "sources.toml"
+    file.write_text("[[source]]\nname = 'a'\nroot = 's3://bucket/a/'\nlink = 's3://bucket/a/readme'\n")
+    for src in (str(file), ("s3://bucket/a/", "gs://bucket/b/")):
+        first = load_sources(BuildSettings(src=src))[0]
+        assert first.settings.src == "s3://bucket/a/"
 
 
 def test_what_may_stand_in_a_text_is_no_address() -> None:
