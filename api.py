@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsvqa.annotation.extras import require_extra
 from rsvqa.rsvqa_builder.config import SettingsError, fill_settings
-from rsvqa.rsvqa_builder.files import bucket_address, require_local
+from rsvqa.rsvqa_builder.files import bucket_address, require_here, require_local
 from rsvqa.rsvqa_builder.progress import Reporter, reporter_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def read(path: StrPath) -> DataSet:
     """
     from rsvqa.rsvqa_builder.opened.data_set import open_data_set
 
-    return open_data_set(Path(path))
+    return open_data_set(_here(path))
 
 
 def labels(
@@ -186,7 +186,7 @@ def audit(
     assert settings is not None
     target = _target(out)
     with reporter_of(progress) as reporter:
-        report = audit_data(Path(data), settings, reporter=reporter)
+        report = audit_data(_here(data), settings, reporter=reporter)
     if target is not None:
         save_audit(report, target)
     return Result(report=report, fail_over=settings.fail_over, out=target)
@@ -222,7 +222,7 @@ def annotate(
     require_extra("llm", "annotate")
     from rsvqa.rsvqa_builder.annotating.job import run_job
 
-    settings, job, target = _annotation(Path(data), settings, job, keywords, out=_target(out), in_place=in_place)
+    settings, job, target = _annotation(_here(data), settings, job, keywords, out=_target(out), in_place=in_place)
     with reporter_of(progress) as reporter:
         return run_job(settings, job, Path(data), target, overwrite=overwrite, reporter=reporter)
 
@@ -241,7 +241,7 @@ def estimate(
     from rsvqa.rsvqa_builder.annotating.job import EstimateResult as Result
     from rsvqa.rsvqa_builder.annotating.job import estimate_job
 
-    settings, job, target = _annotation(Path(data), settings, job, keywords, out=_target(out), in_place=in_place)
+    settings, job, target = _annotation(_here(data), settings, job, keywords, out=_target(out), in_place=in_place)
     return Result(estimate_job(settings, job, Path(data), target))
 
 
@@ -399,7 +399,7 @@ def ask(
     assert settings is not None
     _know_our_checkpoints(settings, "ask")()
     asked = (questions,) if isinstance(questions, str) else tuple(questions)
-    return Result(asked, tuple(ask_model(settings, Path(image), asked, later=_path(later), show=_target(show))))
+    return Result(asked, tuple(ask_model(settings, _here(image), asked, later=_path(later), show=_target(show))))
 
 
 def compare(first: StrPath, second: StrPath, *, shared: bool = False) -> CompareResult:
@@ -413,7 +413,7 @@ def compare(first: StrPath, second: StrPath, *, shared: bool = False) -> Compare
     from rsvqa.benchmark.reports.comparison import compare_runs
     from rsvqa.benchmark.reports.printing import CompareResult as Result
 
-    return Result(compare_runs(Path(first), Path(second), shared=shared))
+    return Result(compare_runs(_here(first), _here(second), shared=shared))
 
 
 def export(
@@ -448,7 +448,7 @@ def export(
     from rsvqa.rsvqa_builder.exporting.export import export_dataset
 
     return export_dataset(
-        Path(data),
+        _here(data),
         _local(out),
         format=format,
         model=model,
@@ -477,7 +477,7 @@ def push(data: StrPath, repo: str, *, private: bool = False, gated: bool = False
     """
     from rsvqa.rsvqa_builder.dataset.pushing import push_dataset
 
-    return push_dataset(Path(data), repo, private=private, gated=gated, progress=progress)
+    return push_dataset(_here(data), repo, private=private, gated=gated, progress=progress)
 
 
 def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: str) -> Callable[[], object]:
@@ -497,7 +497,7 @@ def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: s
 
 
 def _path(path: StrPath | None) -> Path | None:
-    return None if path is None else Path(path)
+    return None if path is None else _here(path)
 
 
 def _target(out: StrPath | None) -> Path | None:
@@ -508,3 +508,9 @@ def _local(out: StrPath) -> Path:
     """Return a folder or file that is written; refused at once when this machine cannot."""
     require_local(Path(out))
     return Path(out)
+
+
+def _here(path: StrPath) -> Path:
+    """Return a folder or file that is read; refused at once when it lies in an object storage."""
+    require_here(path)
+    return Path(path)

@@ -33,7 +33,7 @@ from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSetting
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, is_repeated, load_settings, plain_types
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
-from rsvqa.rsvqa_builder.files import bucket_address, require_local
+from rsvqa.rsvqa_builder.files import bucket_address, require_here, require_local
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
 
@@ -819,12 +819,29 @@ def main() -> None:
     for note in notes:
         print(f"rsvqa: {note}", file=sys.stderr)
     try:
+        _require_here(words)
         root_command()(words)
     except (RsvqaError, OSError) as error:
         if "--debug" in words:
             raise
         print(f"rsvqa: {_one_line(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
+
+
+_MAY_BE_ELSEWHERE = ("--src", "--out", "--show", "--store", "--replies-out")
+"""Options that take addresses of storages, or refuse them themselves, as what is written."""
+
+
+def _require_here(words: Sequence[str]) -> None:
+    """Refuse what is to be read from an object storage, before a command gets to work."""
+    flag = ""
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            name, value = flag, word
+        if name not in _MAY_BE_ELSEWHERE and not any(letter.isspace() for letter in value):
+            require_here(value)
+        flag = "" if equals else word if word.startswith("-") else ""
 
 
 @cache

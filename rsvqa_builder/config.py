@@ -11,14 +11,15 @@ import tomllib
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.errors import nearest as nearest  # the loaders find it here
+from rsvqa.rsvqa_builder.files import require_here
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -38,6 +39,9 @@ PATH_OR_NAME = "a path, or a name of ours"
 PATHS_KEY, FROM_THIS_FILE = "paths", "relative to this file"
 """What a file says whose relative paths are from its own folder; those of other files are from where a command runs."""
 
+ADDRESSES = "also addresses of object storages"
+"""Marks a setting that may name an object storage; all others are refused with such an address."""
+
 FILE_ONLY = "stands in settings files only"
 """Marks a setting that is no option of the command line."""
 
@@ -48,6 +52,15 @@ class StageSettings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
     )
+
+    @model_validator(mode="after")
+    def _is_here(self) -> Self:
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            for entry in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(entry, str | Path) and ADDRESSES not in field.metadata:
+                    require_here(entry, name)
+        return self
 
 
 class SettingsError(RsvqaError):
@@ -171,6 +184,7 @@ def read_config(config: Path) -> dict[str, Any]:
 
 
 def _read_toml(config: Path) -> dict[str, Any]:
+    require_here(config)
     try:
         return tomllib.loads(config.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -37,12 +37,21 @@ _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(?:/+(.*))?|/vsi\w+/.*")
 
 _BUCKET = re.compile(r"(s3|gs|az):/+([^/]+)/*(.*)")
 
+_ELSEWHERE = re.compile(r"(?:[\w-]+:)?((?:s3|gs|az):/.*)")
+"""What is given to be read, by itself or as "vrsbench-vqa:s3://bucket/folder"."""
+
 _NAME_BYTES = 150
 """Of the final name that a hidden one repeats; file systems allow 255 in all."""
 
 
 class OutputError(RsvqaError):
     """An output folder cannot be used: somebody else writes there, or it holds something that must not be replaced."""
+
+
+class ElsewhereError(RsvqaError):
+    """What is to be read lies in an object storage."""
+
+    exit_code = 2
 
 
 def bucket_address(out: Path | str) -> str | None:
@@ -62,6 +71,24 @@ def require_local(path: Path) -> None:
         raise OutputError(
             f"{address} is no folder of this machine: give one that is, or one mounted here, and copy it at the "
             "end (`aws s3 sync`, `gcloud storage rsync`, `rclone copy`)"
+        )
+
+
+def require_here(path: Path | str, name: str = "") -> None:
+    """See that what is to be read is no address of an object storage, before anything is done with it.
+
+    Args:
+        path: what was given; as a path, an address has lost one of its slashes.
+        name: of the setting, for the message.
+
+    Raises:
+        ElsewhereError: it is one.
+    """
+    if found := _ELSEWHERE.fullmatch(str(path)):
+        address = bucket_address(found[1]) or found[1]
+        raise ElsewhereError(
+            f"{name and f'`{name}` '}{address}: it is read from this machine alone; copy it into a folder here "
+            "(`aws s3 sync`, `gcloud storage rsync`, `rclone copy`), and give that"
         )
 
 

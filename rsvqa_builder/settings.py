@@ -24,7 +24,7 @@ from pydantic import (
 from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
-from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, PATH_OR_NAME, PATHS, StageSettings
+from rsvqa.rsvqa_builder.config import ADDRESSES, COMMAS, FILE_ONLY, PATH_OR_NAME, PATHS, StageSettings
 
 MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
@@ -124,8 +124,8 @@ _NAMED = re.compile(r"[^*?\[\]]*\w[^*?\[\]]*")
 class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
-    src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone), PATHS]
-    """Folder and all below, file, glob, list, STAC, s3:// folder, sources file (TOML)."""
+    src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone), PATHS, ADDRESSES]
+    """Folder (also s3://, gs://, az://), file, glob, list, STAC, sources file (TOML)."""
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """What the data set is called in its card and pages (default: the name of its sources)."""
     bands: Bands | None = None

@@ -30,7 +30,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rsvqa.rsvqa_builder.config import SettingsError, StageSettings, load_table, read_config
+from rsvqa.rsvqa_builder.config import ADDRESSES, SettingsError, StageSettings, load_table, read_config
 from rsvqa.rsvqa_builder.settings import Bands, BuildSettings, CompleteLabels, Crs, Nodata, StretchMode
 
 SOURCES_SUFFIX = ".toml"
@@ -47,7 +47,7 @@ class SourceEntry(StageSettings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Stands in every row, and before the paths of its scenes: letters, digits, ".", "_" and "-"."""
-    root: Annotated[str, Field(min_length=1)]
+    root: Annotated[str, Field(min_length=1), ADDRESSES]
     """What `src` may be, but for a sources file."""
     classes: str | None = None
     """A preset, or a class table relative to the sources file."""
@@ -67,7 +67,7 @@ class SourceEntry(StageSettings):
     """Join neighbouring sheets."""
     licence: Annotated[str, Field(min_length=1)] | None = None
     """Terms of its images and labels, as every row and the card state them."""
-    link: str | None = None
+    link: Annotated[str | None, ADDRESSES] = None
     """Where the source and its terms are described."""
     gsd_m: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Metres per pixel of scenes whose files and labels state none."""

@@ -14,7 +14,7 @@ BUCKET = "tests"
 
 @contextmanager
 def moto_bucket() -> Iterator[int]:
-    """Run with an empty bucket `tests`, which AWS's own variables of the environment lead to; skip without moto.
+    """Run with an empty bucket `tests`, which the variables of AWS's tools and of GDAL lead to; skip without moto.
 
     Yields:
         The port at which the server answers.
@@ -22,6 +22,9 @@ def moto_bucket() -> Iterator[int]:
     port = free_port()
     with server(["moto_server", "-H", "127.0.0.1", "-p", str(port)], port), pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        patch.setenv("AWS_S3_ENDPOINT", f"127.0.0.1:{port}")
+        patch.setenv("AWS_HTTPS", "NO")
+        patch.setenv("AWS_VIRTUAL_HOSTING", "FALSE")
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")

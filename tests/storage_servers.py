@@ -22,11 +22,13 @@ _AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K
 
 @contextmanager
 def google_bucket() -> Iterator[None]:
-    """Run with an empty bucket `tests` at the place that the variable of Google's tools names."""
+    """Run with an empty bucket `tests` at the place that the variables of Google's tools and of GDAL name."""
     port = free_port()
     words = ["gcp-storage-emulator", "start", "--host", "127.0.0.1", "--port", str(port), "--in-memory"]
     with server(words, port), pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        patch.setenv("CPL_GS_ENDPOINT", f"http://127.0.0.1:{port}/")
+        patch.setenv("GS_NO_SIGN_REQUEST", "YES")
         from pyarrow import fs
 
         made = fs.GcsFileSystem(
@@ -38,7 +40,7 @@ def google_bucket() -> Iterator[None]:
 
 @contextmanager
 def azure_container(folder: Path) -> Iterator[None]:
-    """Run with an empty container `tests` at the place that the variable of Azure's tools names."""
+    """Run with an empty container `tests` at the place that the variable of Azure's tools, and of GDAL, names."""
     port = free_port()
     words = ["azurite-blob", "--silent", "--skipApiVersionCheck", "--blobPort", str(port), "--location", str(folder)]
     place = f"127.0.0.1:{port}"

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from rsvqa.rsvqa_builder import build as build_module
+from rsvqa.rsvqa_builder import storages
 from rsvqa.rsvqa_builder.dataset.output import StoredShard
 from rsvqa.rsvqa_builder.scenes import staging
-from rsvqa.rsvqa_builder.tiles import bucket, storages
+from rsvqa.rsvqa_builder.tiles import bucket
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 from rsvqa.rsvqa_builder.tiles.bucket_lease import BucketLease, ConditionalObjects, NoConditionsError, PlaceTakenError
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore

@@ -10,6 +10,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from rsvqa import api
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ScoreSettings
 from rsvqa.cli import OLD_SPELLINGS, app, in_new_words, with_serve
@@ -18,8 +19,10 @@ from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSetting
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
+from rsvqa.rsvqa_builder.files import ElsewhereError
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.source_settings import load_sources
 from tests.run_build import rsvqa
 
 SETTINGS: dict[str, tuple[type[BaseModel], ...]] = {
@@ -286,3 +289,87 @@ def test_what_is_no_folder_of_this_machine_is_refused_before_anything_is_done(
     assert run.code == 1
     assert run.lines[-1].startswith(f"rsvqa: {address.replace('file:///', 'file://')} is no folder of this machine")
     assert list(tmp_path.iterdir()) == []
+
+
+ELSEWHERE = (
+    "rsvqa: {}: it is read from this machine alone; copy it into a folder here (`aws s3 sync`, `gcloud storage rsync`, "
+    "`rclone copy`), and give that"
+)
+
+
+READS = [
+    (name, option)
+    for name, command in COMMANDS.items()
+    for option in command.params
+    if not getattr(option, "is_flag", False) and option.name not in ("src", "out", "show", "store", "replies_out")
+]
+
+
+@pytest.mark.parametrize(("name", "option"), READS, ids=[f"{name} {option.opts[0]}" for name, option in READS])
+def test_what_is_read_from_this_machine_alone_is_refused_in_a_storage(
+    name: str, option: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words: list[str] = []
+    for other in COMMANDS[name].params:
+        if other is option or other.required:
+            value = "s3://bucket/set" if other is option else "1"
+            words += [other.opts[0], value] if other.opts[0].startswith("-") else [value]
+    run = rsvqa(*name.split(), *words)
+    assert (run.code, run.out) == (2, "")
+    assert run.lines == [ELSEWHERE.format("s3://bucket/set")]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [
+        ("audit --json gs://bucket/set", "gs://bucket/set"),
+        ("audit --out page s3://bucket/set/", "s3://bucket/set"),
+        ("train --out run --init x --data=az://box/set", "az://box/set"),
+        ("bench --model random --data vrsbench-vqa:s3://bucket/set", "s3://bucket/set"),
+        ("review --data s3://bucket/set", "s3://bucket/set"),
+    ],
+)
+def test_the_address_of_what_is_refused_is_shown_as_it_was_given(
+    words: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert rsvqa(*words.split()).lines == [ELSEWHERE.format(address)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_and_functions_refuse_what_lies_in_a_storage(tmp_path: Path) -> None:
+    config = tmp_path / "train.toml"
+    config.write_text("data = ['near', 's3://bucket/set']\ninit = 'x'\n")
+    for refused in (
+        lambda: load_settings(TrainingSettings, {}, config=config),
+        lambda: BuildSettings.model_validate({"src": "gs://bucket/in/", "labels": ["s3://bucket/set"]}),
+        lambda: api.audit("s3://bucket/set"),
+        lambda: api.read(Path("s3://bucket/set")),
+        lambda: api.export("s3://bucket/set", tmp_path / "out", format="llava"),
+        lambda: api.push("s3://bucket/set", "org/name"),
+        lambda: api.compare(tmp_path, "s3://bucket/set"),
+        lambda: api.build(out=tmp_path / "out", config="s3://bucket/set/build.toml"),
+    ):
+        with pytest.raises(ElsewhereError, match=r"s3://bucket/set[^ ]*: it is read from this machine alone"):
+            refused()
+    assert BuildSettings(src="gs://bucket/in/").src == "gs://bucket/in/"
+
+
+def test_sources_of_a_sources_file_may_lie_in_a_storage(tmp_path: Path) -> None:
+    file = tmp_path / "sources.toml"
+    file.write_text("[[source]]\nname = 'a'\nroot = 's3://bucket/a/'\nlink = 's3://bucket/a/readme'\n")
+    for src in (str(file), ("s3://bucket/a/", "gs://bucket/b/")):
+        first = load_sources(BuildSettings(src=src))[0]
+        assert first.settings.src == "s3://bucket/a/"
+
+
+def test_what_may_stand_in_a_text_is_no_address() -> None:
+    settings = load_settings(
+        BenchSettings, {"model": "openai:m", "base_url": "http://127.0.0.1:9", "system": "Look at\ns3://bucket/set."}
+    )
+    assert settings.system == "Look at\ns3://bucket/set."
+    assert rsvqa("audit", "no-such-set", "--seed", "1").lines == [
+        "rsvqa: no data at no-such-set: expected a folder or a file"
+    ]

@@ -99,3 +99,12 @@ def test_without_an_account_azure_is_refused_at_once(sources: Path, monkeypatch:
             "rsvqa: cannot use az://box-without-account: AZURE_STORAGE_ACCOUNT does not say of which account it is",
         ],
     )
+
+
+def test_a_key_of_azure_that_is_not_whole_is_refused_at_once(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING", raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "ours")
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "cut-off")
+    run = into(sources, "az://box-with-half-a-key/set")
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert run.err.startswith("rsvqa: cannot use az://box-with-half-a-key: the key of account ours is not whole: ")

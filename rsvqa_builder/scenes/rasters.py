@@ -7,6 +7,7 @@ turns those warnings into errors.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import warnings
@@ -79,6 +80,8 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
     if is_remote(path):
         # Listing the folder of a remote file can take minutes. Sidecar files are then not seen.
         settings["GDAL_DISABLE_READDIR_ON_OPEN"] = "EMPTY_DIR"
+        if key := os.environ.get("AZURE_STORAGE_KEY"):  # as Azure's own tools call what GDAL does not know by that name
+            settings["AZURE_STORAGE_ACCESS_KEY"] = os.environ.get("AZURE_STORAGE_ACCESS_KEY", key)
     with rasterio.Env(**settings), _open_quietly(path) as dataset:
         _check_dataset(dataset, path)
         yield dataset

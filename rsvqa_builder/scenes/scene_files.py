@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.annotation.errors import RsvqaError
-from rsvqa.rsvqa_builder.scenes.remote_folders import ListingError, list_s3
+from rsvqa.rsvqa_builder.scenes.remote_folders import ListingError, list_folder
 from rsvqa.rsvqa_builder.scenes.stac import StacScene, is_stac, read_stac
 
 RASTER_SUFFIXES = frozenset(
@@ -295,21 +295,21 @@ def _from_archive(archive: str, inside: str, is_label: IsLabel) -> FoundScenes:
 
 
 def _from_store(src: str, path: str, is_label: IsLabel) -> FoundScenes:
-    """Return the rasters below a prefix of a bucket; folders of other stores cannot be listed."""
+    """Return the rasters below a prefix of a bucket; folders of the web cannot be listed."""
     kind, _, place = path.removeprefix("/vsi").partition("/")
     bucket, _, prefix = place.partition("/")
-    if kind != "s3" or not bucket:
+    if kind == "curl" or not bucket:
         raise SourceError(
-            f"`src` {src}: it names no raster ({_suffixes()}), and folders are listed on s3:// only; give a text list "
-            "of addresses"
+            f"`src` {src}: it names no raster ({_suffixes()}), and folders are listed on s3://, gs:// and az:// only; "
+            "give a text list of addresses"
         )
     if "?" in prefix or "*" in prefix:
-        raise SourceError(f"`src` {src}: patterns are not looked for on s3://; give the folder, or a text list")
+        raise SourceError(f"`src` {src}: patterns are not looked for in a bucket; give the folder, or a text list")
     try:
-        names = list_s3(bucket, prefix)
+        names = list_folder(kind, place)
     except ListingError as error:
         raise SourceError(f"`src` {src}: the folder cannot be listed: {error}") from error
-    root = f"/vsis3/{place}".rstrip("/")
+    root = f"/vsi{kind}/{place}".rstrip("/")
     own_name = PurePosixPath(root).name
     every = [_Named(f"{root}/{name}", name) for name in names]
     named = [entry for entry in every if _is_path(entry.name)]

@@ -32,7 +32,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 
-from pyarrow import fs
+from pyarrow import ArrowException, fs
 
 from rsvqa.rsvqa_builder.dataset.output import (
     FINGERPRINT_FILE,
@@ -50,6 +50,7 @@ from rsvqa.rsvqa_builder.dataset.output import (
 )
 from rsvqa.rsvqa_builder.files import OutputError, move_file, write_atomically
 from rsvqa.rsvqa_builder.locks import FolderHeldError
+from rsvqa.rsvqa_builder.storages import open_storage
 from rsvqa.rsvqa_builder.tiles.bucket_lease import (
     LEASE,
     BucketLease,
@@ -57,7 +58,6 @@ from rsvqa.rsvqa_builder.tiles.bucket_lease import (
     NoConditionsError,
     PlaceTakenError,
 )
-from rsvqa.rsvqa_builder.tiles.storages import open_storage
 
 Result = TypeVar("Result")
 
@@ -251,7 +251,7 @@ def _copy(storage: fs.FileSystem, source: str, target: str, size: int) -> None:
         stream.close()
 
 
-def _first_line(error: OSError) -> str:
+def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
@@ -297,8 +297,8 @@ class OutputBucket:
         bucket = self.address.partition("://")[2].partition("/")[0]
         try:
             found = open_storage(self.address).get_file_info(bucket).type
-        except OSError as error:
-            raise OutputError(f"cannot use {self.address}: {error}") from error
+        except (OSError, ArrowException) as error:
+            raise OutputError(f"cannot use {self.address}: {_first_line(error)}") from error
         if found is fs.FileType.NotFound:
             raise OutputError(f"cannot use {self.address}: there is no bucket {bucket!r}, or it is not yours to see")
         self._lease = self._take_lease()

@@ -27,7 +27,7 @@ from typing import Any, Self
 from rsvqa.rsvqa_builder import locks
 from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.locks import FolderHeldError, holder_name, kernel, read_holder
-from rsvqa.rsvqa_builder.tiles.storages import open_conditional
+from rsvqa.rsvqa_builder.storages import open_conditional
 
 LEASE = "_rsvqa_lock"
 """Not a name that begins as that of the work: pyarrow looks for a folder on Azure by the first name that does."""

@@ -24,6 +24,7 @@ ray = pytest.importorskip("ray", reason="needs the extra ray: pip install '.[ray
 
 from ray.autoscaler._private.util import prepare_config, validate_config  # noqa: E402  the skip stands before it
 from ray.cluster_utils import Cluster  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from rsvqa.rsvqa_builder import build as build_module  # noqa: E402
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings  # noqa: E402
@@ -305,7 +306,9 @@ def test_a_worker_with_another_codec_is_refused(
     path = os.pathsep.join([str(tmp_path / "other"), str(ROOT)])
     other = cluster.add_node(**MACHINE, env_vars={"PYTHONPATH": path})
     try:
-        run = build(sources, tmp_path / "set", *on(cluster), workers=6)
+        wait_for_a_worker_on(other.node_id)
+        with mock.patch.object(build_module, "do_tile", units.do_tile_slowly):  # each machine gets some
+            run = build(sources, tmp_path / "set", *on(cluster), workers=6)
     finally:
         cluster.remove_node(other)
     assert run.code == 1
@@ -328,6 +331,12 @@ def test_a_build_with_a_tile_that_crashes_on_a_cluster_of_its_own_has_the_bytes_
     assert json.loads(run.out)["left_out"]  # nothing that Ray prints stands before it
     assert tree_digest(tmp_path / "set") == crashed
     assert not ray.is_initialized()
+
+
+def wait_for_a_worker_on(node_id: str) -> None:
+    """Wait until a machine has a process that takes work: starting one lasts longer than a small build."""
+    there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    ray.get(ray.remote(num_cpus=1, scheduling_strategy=there)(lambda: None).remote(), timeout=120)
 
 
 def num_done(out: Path) -> int:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.rsvqa_builder import locks
+from rsvqa.rsvqa_builder import locks, storages
 from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.locks import FolderHeldError
-from rsvqa.rsvqa_builder.tiles import bucket_lease, storages
+from rsvqa.rsvqa_builder.tiles import bucket_lease
 from rsvqa.rsvqa_builder.tiles.bucket_lease import BucketLease, ConditionalObjects, NoConditionsError, PlaceTakenError
 from tests.moto_server import BUCKET, moto_bucket
 from tests.relay import AsGoogle, OftenBusy, serve

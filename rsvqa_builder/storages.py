@@ -6,6 +6,7 @@ emulators speak; it has no conditional writes. obstore has them.
 
 from __future__ import annotations
 
+import base64
 import configparser
 import datetime as dt
 import json
@@ -32,7 +33,7 @@ def open_storage(address: str) -> fs.FileSystem:
     """Return the storage of an address; keys and places are those that the tools of its maker use."""
     scheme, _, path = address.partition("://")
     try:
-        return {"s3": _open_s3, "gs": _open_google, "az": _open_azure}[scheme](path.partition("/")[0])
+        return {"s3": _open_s3, "gs": _open_google, "az": open_azure}[scheme](path.partition("/")[0])
     except ImportError as error:  # some builds of pyarrow are without one
         raise OutputError(f"cannot use {address}: {error}") from error
 
@@ -46,7 +47,12 @@ def _open_google(_: str) -> fs.FileSystem:
     return fs.GcsFileSystem(retry_time_limit=limit)
 
 
-def _open_azure(container: str) -> fs.FileSystem:
+def open_azure(container: str) -> fs.FileSystem:
+    """Return the storage of a container of Azure.
+
+    Raises:
+        OutputError: nothing says of which account it is.
+    """
     account, place, options = _azure(container)
     scheme, _, path = place.partition("://")
     if path and not path.startswith(f"{account}."):  # an emulator: the account is part of its paths
@@ -56,7 +62,7 @@ def _open_azure(container: str) -> fs.FileSystem:
     return fs.AzureFileSystem(account, **options)
 
 
-def _azure(container: str) -> tuple[str, str, dict[str, str | None]]:
+def _azure(container: str) -> tuple[str, str, dict[str, str]]:
     """Return the account, the address of its blobs where one is stated, and its key or token, if any."""
     stated = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
     parts = dict(part.partition("=")[::2] for part in stated.split(";") if part)
@@ -65,7 +71,12 @@ def _azure(container: str) -> tuple[str, str, dict[str, str | None]]:
         raise OutputError(f"cannot use az://{container}: AZURE_STORAGE_ACCOUNT does not say of which account it is")
     key = parts.get("AccountKey") or os.environ.get("AZURE_STORAGE_KEY") or os.environ.get("AZURE_STORAGE_ACCESS_KEY")
     token = None if key else parts.get("SharedAccessSignature") or os.environ.get("AZURE_STORAGE_SAS_TOKEN")
-    return account, parts.get("BlobEndpoint", ""), {"account_key": key, "sas_token": token}
+    try:
+        base64.b64decode(key or "", validate=True)
+    except ValueError as error:  # pyarrow would end the process
+        raise OutputError(f"cannot use az://{container}: the key of account {account} is not whole: {error}") from error
+    keys = {"account_key": key, "sas_token": token}
+    return account, parts.get("BlobEndpoint", ""), {name: value for name, value in keys.items() if value}
 
 
 def _open_s3(bucket: str) -> fs.FileSystem:
@@ -105,8 +116,7 @@ def open_conditional(address: str) -> ObjectStore:
             options["service_account_key"] = json.dumps({"gcs_base_url": endpoint, **without_keys})
         return store.GCSStore(bucket, **options)
     account, endpoint, keys = _azure(bucket)
-    options |= {"account_key": keys["account_key"]} if keys["account_key"] else {}
-    options |= {"sas_key": keys["sas_token"]} if keys["sas_token"] else {}
+    options |= {{"account_key": "account_key", "sas_token": "sas_key"}[name]: value for name, value in keys.items()}
     return store.AzureStore(bucket, account_name=account, **({"endpoint": endpoint} if endpoint else {}), **options)
 
 
