@@ -224,7 +224,9 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
             quantization_config.llm_int8_skip_modules = [*dict.fromkeys((*chosen, *names))]
         if quantization_config is not None:
             kwargs["quantization_config"] = quantization_config
-        return super().from_pretrained(*args, **kwargs)
+        loaded = super().from_pretrained(*args, **kwargs)
+        _keep_packing(loaded[0] if isinstance(loaded, tuple) else loaded)
+        return loaded
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Save the model with its code, to be found by every Auto class that programs ask for models by."""
@@ -737,6 +739,17 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             "transformers' continuous batching takes token ids and no images; use generate, with a batch of prompts, "
             "or serve the checkpoint by vLLM"
         )
+
+
+def _keep_packing(model: nn.Module) -> None:
+    """Keep 4-bit weights as they were packed, on CPU too.
+
+    Where a CPU can do AVX512-BF16, bitsandbytes 0.50 packs them anew in the first pass without gradients. Training does
+    not go on from that, and it fails at widths that are no multiple of the block that shares a scale.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _check_pixels(pixel_values: Tensor) -> None:
