@@ -272,10 +272,20 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             kwargs: not used; servers pass what they pass to every model.
 
         Raises:
-            ValueError: the grids ask for another number of cells than there are, or pixels are neither.
+            ValueError: there is no cell, the grids ask for another number of cells than there are, or pixels are
+                neither.
         """
         _check_pixels(pixel_values)
+        if image_grid_thw.ndim != 2 or image_grid_thw.shape[1] != 3:
+            raise ValueError(
+                f"image_grid_thw has the shape {list(image_grid_thw.shape)}; expected [images, 3], (1, rows, columns)"
+            )
         cells_of_image = image_grid_thw.prod(1).tolist()  # the one value that is waited for: shapes follow from it
+        if min(cells_of_image, default=0) < 1:
+            raise ValueError(
+                f"image_grid_thw {image_grid_thw.tolist()} holds an image without cells, or no image; expected "
+                "(1, rows, columns) per image, or neither pixel_values nor image_grid_thw where there is none"
+            )
         if sum(cells_of_image) != len(pixel_values):
             raise ValueError(
                 f"image_grid_thw {image_grid_thw.tolist()} ask for {sum(cells_of_image)} cells, pixel_values "
@@ -749,16 +759,21 @@ def _keep_packing(model: nn.Module) -> None:
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            cast(Any, module).support_avx512bf16_for_cpu = False
 
 
 def _check_pixels(pixel_values: Tensor) -> None:
-    """Refuse pixels that are neither uint8 nor normalised: bytes that were made floats on the way, above all."""
+    """Refuse what is no cells, and pixels that are neither uint8 nor normalised, such as bytes that became floats."""
+    if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or not pixel_values.shape[0]:
+        raise ValueError(
+            f"pixel_values have the shape {list(pixel_values.shape)}; expected [cells, 3, side, side] of at least one "
+            "cell, or neither pixel_values nor image_grid_thw where there is no image"
+        )
     if pixel_values.dtype == torch.uint8 or torch.compiler.is_compiling():
         return
     if not pixel_values.is_floating_point():
         raise ValueError(f"pixel_values are {pixel_values.dtype}; expected uint8 cells, or normalised floats")
-    if pixel_values.numel() and (largest := float(pixel_values.detach().amax())) > _MOST_NORMALISED:
+    if (largest := float(pixel_values.detach().amax())) > _MOST_NORMALISED:
         raise ValueError(
             f"pixel_values are {pixel_values.dtype} up to {largest:g}; expected uint8 cells as the processor gives "
             "them, which are normalised here, or normalised floats: leave out the change of their type"

@@ -616,6 +616,36 @@ def test_cells_of_uint8_are_normalised_in_the_model_bit_for_bit() -> None:
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("tokens_per_cell", [5, "all"])
+@pytest.mark.parametrize(
+    ("shape", "grids", "message"),
+    [
+        (
+            (0, 3, 28, 28),
+            [],
+            r"pixel_values have the shape \[0, 3, 28, 28\]; expected .* at least one cell, or neither",
+        ),
+        ((4, 28, 28), [[1, 2, 2]], r"pixel_values have the shape \[4, 28, 28\]; expected \[cells, 3, side, side\]"),
+        ((4, 1, 28, 28), [[1, 2, 2]], r"pixel_values have the shape \[4, 1, 28, 28\]"),
+        ((4, 3, 28, 28), [[1, 2, 2], [1, 0, 2]], r"image_grid_thw .* holds an image without cells"),
+        ((4, 3, 28, 28), [1, 2, 2], r"image_grid_thw has the shape \[3\]; expected \[images, 3\]"),
+        ((4, 3, 28, 28), [[2, 2]], r"image_grid_thw has the shape \[1, 2\]"),
+    ],
+)
+def test_images_without_cells_and_other_shapes_are_named(
+    tokens_per_cell: int | str, shape: tuple[int, ...], grids: list[Any], message: str
+) -> None:
+    network = tiny_model(tokens_per_cell=tokens_per_cell)
+    inputs = {
+        "input_ids": torch.tensor([[5, 6]]),
+        "pixel_values": torch.zeros(shape),
+        "image_grid_thw": torch.tensor(grids) if grids else torch.zeros((0, 3), dtype=torch.int64),
+    }
+    for run in (network, network.generate):
+        with pytest.raises(ValueError, match=message):
+            run(**inputs)
+
+
 def test_pixels_that_are_neither_bytes_nor_normalised_are_refused() -> None:
     network, inputs = tiny_model(), tiny_inputs(cells=(1, 1))
     cells = torch.full((1, 3, CELL_SIZE, CELL_SIZE), 200)
