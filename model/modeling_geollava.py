@@ -28,7 +28,7 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
-from .prompt_expansion import ExpandedPrompt, find_placeholders, pad_left, padding_side, place_tokens
+from .prompt_expansion import IGNORED_LABEL, ExpandedPrompt, find_placeholders, pad_left, padding_side, place_tokens
 from .token_pruning import (
     KeptTokens,
     block_centres,
@@ -152,7 +152,7 @@ class GeoLlavaCausalLMOutputWithPast(CausalLMOutputWithPast):
         attentions: of every layer, when asked for.
         image_hidden_states: [K, D_text] an image.
         attention_mask: [B, L'], of the expanded prompt.
-        labels: [B, L'], the labels given, expanded: they belong to `logits`.
+        labels: as many as `logits`, the labels given, expanded or cut.
     """
 
     image_hidden_states: tuple[Tensor, ...] | None = None
@@ -656,13 +656,19 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             position_ids: see there.
             past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: instead of `input_ids`.
-            labels: [B, L] int64, as long as `input_ids`; −100 carries no loss.
+            labels: int64, one per logit, [B, L] where all are kept; −100 carries no loss. A logit's loss is that of the
+                label behind it.
             use_cache: return a cache.
-            logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all. With labels
-                it must be 0.
+            logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all.
             cache: a cache to go on from.
             kwargs: passed to the language model, and `num_items_in_batch` to the loss.
+
+        Raises:
+            ValueError: inputs that contradict each other, such as more labels than logits.
         """
+        given = input_ids if input_ids is not None else inputs_embeds
+        # trainers of others cut labels to the logits that they ask for
+        are_cut = labels is not None and given is not None and labels.shape[1] != given.shape[1]
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -671,7 +677,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
-            labels=labels,
+            labels=None if are_cut else labels,
             use_cache=use_cache,
             cache=cache,
             return_dict=True,
@@ -679,11 +685,19 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None
-        if outputs.labels is not None:
+        loss, kept_labels = None, outputs.labels
+        if are_cut:
+            kept_labels = cast(Tensor, labels).masked_fill(labels == self.config.image_token_id, IGNORED_LABEL)
+        if kept_labels is not None:
+            has_grown = are_cut and outputs.last_hidden_state.shape[1] != cast(Tensor, given).shape[1]
+            if has_grown or kept_labels.shape[1] != logits.shape[1]:
+                raise ValueError(
+                    f"there are {kept_labels.shape[1]} labels per prompt and {logits.shape[1]} logits; expected as "
+                    "many as input_ids, or as the logits that are kept of a prompt with a placeholder per visual token"
+                )
             loss = self.loss_function(
                 logits=logits,
-                labels=outputs.labels,
+                labels=kept_labels,
                 vocab_size=self.config.text_config.vocab_size,
                 num_items_in_batch=kwargs.get("num_items_in_batch"),
             )
@@ -694,7 +708,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
             attention_mask=outputs.attention_mask,
-            labels=outputs.labels,
+            labels=kept_labels,
             **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
         )
 

@@ -336,6 +336,30 @@ def test_the_loss_counts_the_labelled_tokens_alone() -> None:
     torch.testing.assert_close(outputs.loss, torch.stack(losses).mean())
 
 
+@torch.no_grad()
+def test_labels_may_be_those_of_the_kept_logits() -> None:
+    network = tiny_model(tokens_per_cell=12)
+    inputs = tiny_inputs(cells=(1, 2))
+    whole = inputs | {"input_ids": torch.tensor([[10, *[1] * 24, 11, 12, 13, 14]])}
+    labels = torch.tensor([[-100] * 25 + [-100, 12, -100, 14]])
+    expected = network(**whole, labels=labels).loss
+    # as ms-swift cuts them for one row: what predicts a label, and the last one
+    found = labels[0] != -100
+    predicts = torch.cat([found[1:], torch.tensor([True])])
+    chosen = network(**whole, labels=torch.tensor([[-100, 12, 14]]), logits_to_keep=predicts)
+    torch.testing.assert_close(chosen.loss, expected)
+    assert (chosen.labels.tolist(), chosen.logits.shape[1]) == ([[-100, 12, 14]], 3)
+    # and for several: from what predicts the first one; a label that names a placeholder has no loss
+    last = network(**whole, labels=torch.tensor([[1, -100, 12, -100, 14]]), logits_to_keep=5)
+    torch.testing.assert_close(last.loss, expected)
+    with pytest.raises(ValueError, match="there are 29 labels per prompt and 2 logits; expected as many as input_ids"):
+        network(**whole, labels=labels, logits_to_keep=2)
+    with pytest.raises(ValueError, match="there are 2 labels per prompt and 3 logits"):
+        network(**whole, labels=labels[:, -2:], logits_to_keep=3)
+    with pytest.raises(ValueError, match=r"there are 2 labels per prompt and 2 logits; .* a placeholder per visual"):
+        network(**inputs, labels=labels[:, -2:], logits_to_keep=2)  # whose rows may grow at either side
+
+
 def test_the_loss_reaches_tower_projector_and_language_model() -> None:
     network = tiny_model().train()
     inputs = make_inputs()
