@@ -687,7 +687,8 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         logits = self.lm_head(outputs.last_hidden_state[:, kept])
         loss, kept_labels = None, outputs.labels
         if are_cut:
-            kept_labels = cast(Tensor, labels).masked_fill(labels == self.config.image_token_id, IGNORED_LABEL)
+            kept_labels = cast(Tensor, labels)
+            kept_labels = kept_labels.masked_fill(kept_labels == self.config.image_token_id, IGNORED_LABEL)
         if kept_labels is not None:
             has_grown = are_cut and outputs.last_hidden_state.shape[1] != cast(Tensor, given).shape[1]
             if has_grown or kept_labels.shape[1] != logits.shape[1]:
