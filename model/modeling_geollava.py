@@ -28,7 +28,7 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
-from .prompt_expansion import ExpandedPrompt, find_placeholders, pad_left, padding_side, place_tokens
+from .prompt_expansion import IGNORED_LABEL, ExpandedPrompt, find_placeholders, pad_left, padding_side, place_tokens
 from .token_pruning import (
     KeptTokens,
     block_centres,
@@ -152,7 +152,7 @@ class GeoLlavaCausalLMOutputWithPast(CausalLMOutputWithPast):
         attentions: of every layer, when asked for.
         image_hidden_states: [K, D_text] an image.
         attention_mask: [B, L'], of the expanded prompt.
-        labels: [B, L'], the labels given, expanded: they belong to `logits`.
+        labels: as many as `logits`, the labels given, expanded or cut.
     """
 
     image_hidden_states: tuple[Tensor, ...] | None = None
@@ -224,7 +224,9 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
             quantization_config.llm_int8_skip_modules = [*dict.fromkeys((*chosen, *names))]
         if quantization_config is not None:
             kwargs["quantization_config"] = quantization_config
-        return super().from_pretrained(*args, **kwargs)
+        loaded = super().from_pretrained(*args, **kwargs)
+        _keep_packing(loaded[0] if isinstance(loaded, tuple) else loaded)
+        return loaded
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Save the model with its code, to be found by every Auto class that programs ask for models by."""
@@ -270,10 +272,20 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             kwargs: not used; servers pass what they pass to every model.
 
         Raises:
-            ValueError: the grids ask for another number of cells than there are, or pixels are neither.
+            ValueError: there is no cell, the grids ask for another number of cells than there are, or pixels are
+                neither.
         """
         _check_pixels(pixel_values)
+        if image_grid_thw.ndim != 2 or image_grid_thw.shape[1] != 3:
+            raise ValueError(
+                f"image_grid_thw has the shape {list(image_grid_thw.shape)}; expected [images, 3], (1, rows, columns)"
+            )
         cells_of_image = image_grid_thw.prod(1).tolist()  # the one value that is waited for: shapes follow from it
+        if min(cells_of_image, default=0) < 1:
+            raise ValueError(
+                f"image_grid_thw {image_grid_thw.tolist()} holds an image without cells, or no image; expected "
+                "(1, rows, columns) per image, or neither pixel_values nor image_grid_thw where there is none"
+            )
         if sum(cells_of_image) != len(pixel_values):
             raise ValueError(
                 f"image_grid_thw {image_grid_thw.tolist()} ask for {sum(cells_of_image)} cells, pixel_values "
@@ -644,13 +656,19 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             position_ids: see there.
             past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: instead of `input_ids`.
-            labels: [B, L] int64, as long as `input_ids`; −100 carries no loss.
+            labels: int64, one per logit, [B, L] where all are kept; −100 carries no loss. A logit's loss is that of the
+                label behind it.
             use_cache: return a cache.
-            logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all. With labels
-                it must be 0.
+            logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all.
             cache: a cache to go on from.
             kwargs: passed to the language model, and `num_items_in_batch` to the loss.
+
+        Raises:
+            ValueError: inputs that contradict each other, such as more labels than logits.
         """
+        given = input_ids if input_ids is not None else inputs_embeds
+        # trainers of others cut labels to the logits that they ask for
+        are_cut = labels is not None and given is not None and labels.shape[1] != given.shape[1]
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -659,7 +677,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
-            labels=labels,
+            labels=None if are_cut else labels,
             use_cache=use_cache,
             cache=cache,
             return_dict=True,
@@ -667,11 +685,20 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None
-        if outputs.labels is not None:
+        loss, kept_labels = None, outputs.labels
+        if are_cut:
+            kept_labels = cast(Tensor, labels)
+            kept_labels = kept_labels.masked_fill(kept_labels == self.config.image_token_id, IGNORED_LABEL)
+        if kept_labels is not None:
+            has_grown = are_cut and outputs.last_hidden_state.shape[1] != cast(Tensor, given).shape[1]
+            if has_grown or kept_labels.shape[1] != logits.shape[1]:
+                raise ValueError(
+                    f"there are {kept_labels.shape[1]} labels per prompt and {logits.shape[1]} logits; expected as "
+                    "many as input_ids, or as the logits that are kept of a prompt with a placeholder per visual token"
+                )
             loss = self.loss_function(
                 logits=logits,
-                labels=outputs.labels,
+                labels=kept_labels,
                 vocab_size=self.config.text_config.vocab_size,
                 num_items_in_batch=kwargs.get("num_items_in_batch"),
             )
@@ -682,7 +709,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
             attention_mask=outputs.attention_mask,
-            labels=outputs.labels,
+            labels=kept_labels,
             **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
         )
 
@@ -739,13 +766,29 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         )
 
 
+def _keep_packing(model: nn.Module) -> None:
+    """Keep 4-bit weights as they were packed, on CPU too.
+
+    Where a CPU can do AVX512-BF16, bitsandbytes 0.50 packs them anew in the first pass without gradients. Training does
+    not go on from that, and it fails at widths that are no multiple of the block that shares a scale.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            cast(Any, module).support_avx512bf16_for_cpu = False
+
+
 def _check_pixels(pixel_values: Tensor) -> None:
-    """Refuse pixels that are neither uint8 nor normalised: bytes that were made floats on the way, above all."""
+    """Refuse what is no cells, and pixels that are neither uint8 nor normalised, such as bytes that became floats."""
+    if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or not pixel_values.shape[0]:
+        raise ValueError(
+            f"pixel_values have the shape {list(pixel_values.shape)}; expected [cells, 3, side, side] of at least one "
+            "cell, or neither pixel_values nor image_grid_thw where there is no image"
+        )
     if pixel_values.dtype == torch.uint8 or torch.compiler.is_compiling():
         return
     if not pixel_values.is_floating_point():
         raise ValueError(f"pixel_values are {pixel_values.dtype}; expected uint8 cells, or normalised floats")
-    if pixel_values.numel() and (largest := float(pixel_values.detach().amax())) > _MOST_NORMALISED:
+    if (largest := float(pixel_values.detach().amax())) > _MOST_NORMALISED:
         raise ValueError(
             f"pixel_values are {pixel_values.dtype} up to {largest:g}; expected uint8 cells as the processor gives "
             "them, which are normalised here, or normalised floats: leave out the change of their type"

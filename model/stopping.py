@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a run behind the step or the pass of an evaluation that it is in, with a checkpoint.
+"""SIGTERM and SIGINT end a run behind the step, the pass of an evaluation or the saving that it is in.
 
 SLURM and spot machines send SIGTERM some time before they kill. What surprises: a second signal ends the process at
 once, as if this file were not there.
@@ -62,7 +62,7 @@ class StopRequests:
 
 
 class StopCallback(TrainerCallback):
-    """Saves and ends a run behind a step when any of its processes was asked to stop."""
+    """Saves and ends a run behind a step, or a checkpoint, when any of its processes was asked to stop."""
 
     def __init__(self, requests: StopRequests) -> None:
         self._requests = requests
@@ -79,6 +79,18 @@ class StopCallback(TrainerCallback):
         if asked is not None and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False  # whoever asked does not wait for long
+        return control
+
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,  # noqa: ANN401  transformers' own
+    ) -> TrainerControl:
+        """Ask the Trainer to stop: all up to here is saved."""
+        if self._requests.agree(args.device) is not None and state.global_step < state.max_steps:
+            control.should_training_stop = True
         return control
 
 

@@ -276,6 +276,19 @@ class VqaTrainer(Trainer):
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()  # whoever goes on finds the checkpoint under its name
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:  # noqa: ANN401  torch's own type
+        """Refuse a checkpoint that lacks weights of the model, or has others; tied ones are stored under one name."""
+        missing = set(load_result.missing_keys)
+        parameters = dict(self.model.named_parameters(remove_duplicate=False))
+        loaded = {id(parameter) for name, parameter in parameters.items() if name not in missing}
+        differ = [name for name in missing if name not in parameters or id(parameters[name]) not in loaded]
+        differ += load_result.unexpected_keys
+        if differ:
+            raise TrainingError(
+                f"the last checkpoint below {self.args.output_dir} and the model differ in {len(differ)} weights, the "
+                f"first is {min(differ)}; remove that checkpoint, and `resume` goes on from the one before"
+            )
+
     def _write_position(self, folder: Path) -> None:
         position = {"steps": self.state.global_step, "order": self._fingerprint, "unreadable": self.unreadable}
         (folder / POSITION_NAME).write_text(json.dumps(position, indent=2) + "\n", encoding="utf-8")

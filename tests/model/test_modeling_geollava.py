@@ -336,6 +336,30 @@ def test_the_loss_counts_the_labelled_tokens_alone() -> None:
     torch.testing.assert_close(outputs.loss, torch.stack(losses).mean())
 
 
+@torch.no_grad()
+def test_labels_may_be_those_of_the_kept_logits() -> None:
+    network = tiny_model(tokens_per_cell=12)
+    inputs = tiny_inputs(cells=(1, 2))
+    whole = inputs | {"input_ids": torch.tensor([[10, *[1] * 24, 11, 12, 13, 14]])}
+    labels = torch.tensor([[-100] * 25 + [-100, 12, -100, 14]])
+    expected = network(**whole, labels=labels).loss
+    # as ms-swift cuts them for one row: what predicts a label, and the last one
+    found = labels[0] != -100
+    predicts = torch.cat([found[1:], torch.tensor([True])])
+    chosen = network(**whole, labels=torch.tensor([[-100, 12, 14]]), logits_to_keep=predicts)
+    torch.testing.assert_close(chosen.loss, expected)
+    assert (chosen.labels.tolist(), chosen.logits.shape[1]) == ([[-100, 12, 14]], 3)
+    # and for several: from what predicts the first one; a label that names a placeholder has no loss
+    last = network(**whole, labels=torch.tensor([[1, -100, 12, -100, 14]]), logits_to_keep=5)
+    torch.testing.assert_close(last.loss, expected)
+    with pytest.raises(ValueError, match="there are 29 labels per prompt and 2 logits; expected as many as input_ids"):
+        network(**whole, labels=labels, logits_to_keep=2)
+    with pytest.raises(ValueError, match="there are 2 labels per prompt and 3 logits"):
+        network(**whole, labels=labels[:, -2:], logits_to_keep=3)
+    with pytest.raises(ValueError, match=r"there are 2 labels per prompt and 2 logits; .* a placeholder per visual"):
+        network(**inputs, labels=labels[:, -2:], logits_to_keep=2)  # whose rows may grow at either side
+
+
 def test_the_loss_reaches_tower_projector_and_language_model() -> None:
     network = tiny_model().train()
     inputs = make_inputs()
@@ -614,6 +638,36 @@ def test_cells_of_uint8_are_normalised_in_the_model_bit_for_bit() -> None:
     assert (ours["pixel_values"].dtype, others["pixel_values"].dtype) == (torch.uint8, torch.float32)
     found, expected = (network.get_image_features(**inputs).pooler_output[0] for inputs in (ours, others))
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("tokens_per_cell", [5, "all"])
+@pytest.mark.parametrize(
+    ("shape", "grids", "message"),
+    [
+        (
+            (0, 3, 28, 28),
+            [],
+            r"pixel_values have the shape \[0, 3, 28, 28\]; expected .* at least one cell, or neither",
+        ),
+        ((4, 28, 28), [[1, 2, 2]], r"pixel_values have the shape \[4, 28, 28\]; expected \[cells, 3, side, side\]"),
+        ((4, 1, 28, 28), [[1, 2, 2]], r"pixel_values have the shape \[4, 1, 28, 28\]"),
+        ((4, 3, 28, 28), [[1, 2, 2], [1, 0, 2]], r"image_grid_thw .* holds an image without cells"),
+        ((4, 3, 28, 28), [1, 2, 2], r"image_grid_thw has the shape \[3\]; expected \[images, 3\]"),
+        ((4, 3, 28, 28), [[2, 2]], r"image_grid_thw has the shape \[1, 2\]"),
+    ],
+)
+def test_images_without_cells_and_other_shapes_are_named(
+    tokens_per_cell: int | str, shape: tuple[int, ...], grids: list[Any], message: str
+) -> None:
+    network = tiny_model(tokens_per_cell=tokens_per_cell)
+    inputs = {
+        "input_ids": torch.tensor([[5, 6]]),
+        "pixel_values": torch.zeros(shape),
+        "image_grid_thw": torch.tensor(grids) if grids else torch.zeros((0, 3), dtype=torch.int64),
+    }
+    for run in (network, network.generate):
+        with pytest.raises(ValueError, match=message):
+            run(**inputs)
 
 
 def test_pixels_that_are_neither_bytes_nor_normalised_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,48 @@ def test_chats_with_and_without_images_have_the_loss_of_the_model(tmp_path: Path
     # encoded anew: a collator takes its rows apart
     alone = [network(**template.data_collator([template.encode(row)])).loss for row in rows]
     torch.testing.assert_close(loss, sum(alone) / 2)  # of two labels each
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of ms-swift and what it brings
+# labels are cut to the logits that are wanted: of one row to some, of several to the last
+@pytest.mark.parametrize(("tuner", "batch_size"), [("full", 1), ("lora", 2)])
+def test_a_whole_run_trains_evaluates_and_saves(tmp_path: Path, tuner: str, batch_size: int) -> None:
+    pipelines = pytest.importorskip("swift.pipelines", reason="ms-swift is not installed")
+    tiny_model(tokens_per_cell=BUDGET).save_pretrained(tmp_path / "ckpt")
+    tiny_processor(num_cell_tokens=BUDGET, do_normalize=False).save_pretrained(tmp_path / "ckpt")
+    lines = []
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 256, (50, 60 + 10 * number, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        asked = {"role": "user", "content": f"<image>w{number}"}
+        reply = {"role": "assistant", "content": "ABCD"[number % 4]}
+        lines.append(json.dumps({"messages": [asked, reply], "images": [str(tmp_path / f"{number}.png")]}))
+    (tmp_path / "chats.jsonl").write_text("\n".join(lines))
+    settings = {
+        "external_plugins": PLUGIN,
+        "model": tmp_path / "ckpt",
+        "model_type": "geollava",
+        "dataset": tmp_path / "chats.jsonl",
+        "split_dataset_ratio": 0.34,
+        "tuner_type": tuner,
+        "torch_dtype": "float32",
+        "bf16": "false",
+        "max_steps": 2,
+        "eval_steps": 2,
+        "save_steps": 2,
+        "per_device_train_batch_size": batch_size,
+        "gradient_accumulation_steps": 1,
+        "dataset_num_proc": 1,
+        "dataloader_num_workers": 0,
+        "report_to": "none",
+        "output_dir": tmp_path / "out",
+    }
+    found = pipelines.sft_main([word for name, value in settings.items() for word in (f"--{name}", str(value))])
+    history = found["log_history"]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    assert losses
+    assert all(np.isfinite(losses))
+    assert any("eval_loss" in entry for entry in history)
+    saved = "adapter_model.safetensors" if tuner == "lora" else "model.safetensors"
+    assert (Path(found["last_model_checkpoint"]) / saved).exists()

@@ -112,9 +112,9 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(data: Path, undisturbed: Path, 
 def test_a_signal_saves_the_step_and_the_run_goes_on_as_if_undisturbed(
     data: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    settings = make_settings(data, eval_questions=4, eval_every=3)
+    settings = make_settings(data, eval_questions=4, eval_every=3, save_every=1000)
     before = signal.getsignal(number)
-    # told of while step 2 is logged: step 3, which would not be saved, is the next to end
+    # told of while step 2 is logged: step 3 is the next to end
     message = rf"stopped by {number.name} at step 3 of 6; .*checkpoint-3 is whole: go on with `resume`"
     with pytest.raises(TrainingStoppedError, match=message) as caught:
         train(settings, tmp_path / "run", reporter=SignallingReporter(2, number))
@@ -164,6 +164,46 @@ def test_a_signal_cuts_an_evaluation_and_the_run_goes_on_as_if_undisturbed(
     assert sum(score["num_questions"] for score in report["evaluation"].values()) == 12  # all that there are
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", undisturbed))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_signal_while_a_checkpoint_is_saved_stops_behind_it(
+    data: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = []
+
+    def save(trainer: VqaTrainer, *inputs: Any) -> None:
+        saved.append(trainer.state.global_step)
+        os.kill(os.getpid(), signal.SIGTERM)
+        save_as_ever(trainer, *inputs)
+
+    save_as_ever = VqaTrainer._save_checkpoint
+    settings = make_settings(data, eval_questions=4, eval_every=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(VqaTrainer, "_save_checkpoint", save)
+        with pytest.raises(TrainingStoppedError, match=r"SIGTERM at step 2 of 6; .*checkpoint-2 is whole"):
+            train(settings, tmp_path / "run", reporter=SilentReporter())
+    assert saved == [2]  # no further step, and no second checkpoint
+    train(settings, tmp_path / "run", resume=True)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_going_on_is_silent_about_tied_weights_and_refuses_lacking_ones(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "run"
+    train(make_settings(data, max_steps=2), out)
+    with caplog.at_level("WARNING"):
+        train(make_settings(data, max_steps=2), out, resume=True)
+    assert "missing keys" not in caplog.text
+    path = out / "checkpoint-2" / "model.safetensors"
+    weights = load_file(path)
+    assert "lm_head.weight" not in weights  # it is the table of embeddings
+    del weights["model.multi_modal_projector.linear_1.bias"]
+    save_file(weights, path, {"format": "pt"})
+    message = r"differ in 1 weights, the first is model\.multi_modal_projector\.linear_1\.bias; remove"
+    with pytest.raises(TrainingError, match=message):
+        train(make_settings(data, max_steps=2), out, resume=True)
 
 
 def test_a_signal_in_the_last_step_lets_the_run_end(data: Path, tmp_path: Path) -> None:

@@ -103,6 +103,31 @@ def test_bitsandbytes_leaves_the_tower_and_keeps_the_tokens(bits: dict[str, Any]
     assert bool(network(**inputs).logits.isfinite().all())
 
 
+@pytest.mark.parametrize("width", [32, 96, 128])  # bitsandbytes gives 64 weights one scale
+def test_weights_of_4_bits_compute_the_same_before_and_after_a_reply(width: int, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    config = tiny_config()
+    config.text_config.hidden_size = config.text_config.intermediate_size = width
+    torch.manual_seed(0)
+    GeoLlavaForConditionalGeneration(config).save_pretrained(tmp_path)
+    wanted = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32)
+    network = AutoModelForImageTextToText.from_pretrained(tmp_path, quantization_config=wanted)
+    inputs = {name: values.to(network.device) for name, values in tiny_inputs(cells=(2, 4)).items()}
+    logits, gradients = [], []
+    for _ in range(2):
+        logits.append(network.train()(**inputs).logits)
+        (gradient,) = torch.autograd.grad(
+            logits[-1].logsumexp(-1).sum(), network.model.multi_modal_projector.linear_1.bias
+        )
+        gradients.append(gradient)
+        network.eval().generate(**inputs, max_new_tokens=2)
+    with torch.inference_mode():
+        logits.append(network(**inputs).logits)
+    assert torch.equal(logits[0], logits[1])
+    assert torch.equal(gradients[0], gradients[1])
+    torch.testing.assert_close(logits[2], logits[0].detach(), atol=1e-4, rtol=0)
+
+
 def test_sharded_layers_give_the_same_logits_and_gradients() -> None:
     for line in run_two_ranks("tests.model.sharded_pruning"):
         logits, gradients = map(float, line.split())
