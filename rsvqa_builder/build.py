@@ -51,6 +51,7 @@ from rsvqa.rsvqa_builder.tiles.executors import (
     open_executor,
     run_all,
     run_largest_first,
+    run_within,
 )
 from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
@@ -74,6 +75,8 @@ Output = OutputFolder | OutputBucket
 
 _ENOUGH_TO_SPREAD = 100_000
 """Candidates, or questions, from which on other processes are worth starting."""
+_MOST_IN_WORK = 3_000_000
+"""Candidates, or questions, that all processes together work on at a time: up to 0.6 kB of memory each."""
 
 
 class StrictError(RsvqaError):
@@ -310,12 +313,14 @@ class _Run:
     def _spread(self, function: Callable[[Weighed], Result], items: Sequence[Weighed]) -> list[Result]:
         """Return what becomes of each item, in order; by several processes where there is much to do.
 
-        A cluster is not bothered: an item may hold a million candidates.
+        A cluster is not bothered: an item may hold a million candidates. How many are in work at a time is bounded,
+        because the processes share the memory of this machine.
         """
         if sum(item.weight for item in items) < _ENOUGH_TO_SPREAD:
             return [function(item) for item in items]
-        with nullcontext(self.executor) if self._is_here else make_executor(count_processors()) as executor:
-            found = dict(run_largest_first(executor, function, items, lambda item: item.weight))
+        here = self.executor if isinstance(self.executor, ProcessPool | InProcessExecutor) else None
+        with make_executor(count_processors()) if here is None else nullcontext(here) as executor:
+            found = dict(run_within(executor, function, items, lambda item: item.weight, most=_MOST_IN_WORK))
         done: list[Result] = []
         for index in range(len(items)):
             result = found.pop(index)
