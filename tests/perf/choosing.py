@@ -29,6 +29,7 @@ from pyproj import CRS
 
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.choosing import Result, Weighed
+from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.questions import Evidence, Option, Question
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, MEASURE_RATIO, round_measure
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -36,7 +37,7 @@ from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_f
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
-from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
+from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles, rows_of
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, read_tiles, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import LOOK_CELLS, ExcludedImages, ImagePrint
 from rsvqa.rsvqa_builder.tiles.executors import Failure, make_executor, run_largest_first
@@ -280,7 +281,7 @@ def main() -> None:
             made = AskedTiles(jobs, journal, asked.offered, asked.choices, settings, run)
         with step("records of 1,000 tiles", total):
             for place in range(min(1000, len(made))):
-                made.rows(place)
+                rows_of(made.asked_tile(place), journal, LetterDealer(settings.seed), language="en")
     print_line("all", total)
     print(f"{len(asked.choices.asked_of(np.arange(len(asked.offered.tasks)))):,} asked, {len(made.runs):,} shards")
     print(f"wanted for a million: {WANTED_SECONDS} s by the clock, {WANTED_GB} GB")
