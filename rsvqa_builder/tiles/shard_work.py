@@ -2,7 +2,8 @@
 
 What a shard holds is decided over the whole data set, by the process that drives the build. It goes to the work store
 as a plan, and the SHA-256 of the plan names the shard there. So shards of two plans never mix, and it does no harm when
-one is written twice. The file is stored first, its receipt last: a restart finds by one listing which are whole.
+one is written twice. The file is stored first, its receipt last: a restart finds by one listing which are whole. The
+receipt also tells what documents want to know of the records, so they are not all made again.
 
 What surprises: a shard does not have its final name yet. Names say how many shards there are, and under them the files
 of an older data set may lie until the new one is whole.
@@ -13,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
 from rsvqa.annotation.dealing import LetterDealer
@@ -38,10 +40,14 @@ from rsvqa.rsvqa_builder.tiles.store import WorkStore
 _PREFIX = "shards"
 _KINDS = ("plan", "parquet", "json")
 _NUM_READERS = 16
+_NUM_WRITERS = 8
 _READ_AHEAD = 256
 """Receipts that are read at once."""
 _WEIGHT_OF_RECORD = 45
 """Candidates that are chosen from in the time that the results of a tile are read again, 2.3 ms."""
+
+
+_OF_TILE = [field.name for field in fields(TileRecord)]
 
 
 class Looker(Protocol):
@@ -112,18 +118,26 @@ def plan_shard_work(
     listed = store.list(_PREFIX)
     found = _receipts(store, listed)
     done, todo, keys = {}, [], set()
-    for run in asked.runs:
-        tiles = [_stored(asked.asked_tile(place), journal) for place in run.tiles]
-        plan = {"name": run.name, "first_index": run.first_index, "seed": seed, "language": language, "tiles": tiles}
-        content = json.dumps(plan, separators=(",", ":")).encode()
-        digest = hashlib.sha256(content).hexdigest()
-        keys |= {_key(digest, kind) for kind in _KINDS}
-        if digest in found:
-            done[run.name] = found[digest]
-            continue
-        store.put(_key(digest, "plan"), zlib.compress(content, 1))
-        num_bytes = sum(sum(tile["tile"]["images"].values()) for tile in tiles)
-        todo.append(ShardJob(name=run.name, digest=digest, num_bytes=num_bytes, store=store, make_looker=make_looker))
+    with ThreadPoolExecutor(_NUM_WRITERS) as threads:  # a disk takes longer to keep a plan than it takes to make it
+        being_stored: deque[Future[None]] = deque()
+        for run in asked.runs:
+            tiles = [_stored(asked.asked_tile(place), journal) for place in run.tiles]
+            plan = {"name": run.name, "first_index": run.first_index, "seed": seed, "language": language}
+            content = json.dumps({**plan, "tiles": tiles}, separators=(",", ":")).encode()
+            digest = hashlib.sha256(content).hexdigest()
+            keys |= {_key(digest, kind) for kind in _KINDS}
+            if digest in found:
+                done[run.name] = found[digest]
+                continue
+            being_stored.append(threads.submit(_store_plan, store, digest, content))
+            while len(being_stored) > _NUM_WRITERS:
+                being_stored.popleft().result()
+            num_bytes = sum(sum(tile["tile"]["images"].values()) for tile in tiles)
+            todo.append(
+                ShardJob(name=run.name, digest=digest, num_bytes=num_bytes, store=store, make_looker=make_looker)
+            )
+        for stored in being_stored:
+            stored.result()
     for key in listed.keys() - keys:
         store.delete(key)
     return PlannedShards(tuple(run.name for run in asked.runs), done, todo)
@@ -223,10 +237,14 @@ def _receipts(store: WorkStore, listed: Mapping[str, int]) -> dict[str, MadeShar
 # --- plans ---
 
 
+def _store_plan(store: WorkStore, digest: str, content: bytes) -> None:
+    store.put(_key(digest, "plan"), zlib.compress(content, 1))
+
+
 def _stored(one: AskedTile, journal: Journal) -> dict[str, Any]:
     footprint = one.tile.footprint
     return {
-        "tile": asdict(replace(one.tile, footprint=None)),
+        "tile": {**{name: getattr(one.tile, name) for name in _OF_TILE}, "footprint": None},
         "footprint": None if footprint is None else footprint.hex(),
         "job": one.job,
         "check": journal.check_of(one.job),

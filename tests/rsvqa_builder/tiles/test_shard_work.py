@@ -279,5 +279,16 @@ def test_a_plan_tells_of_all_that_decides_the_bytes(tmp_path: Path) -> None:
     assert [one.digest == old for one, old in zip(case.plan().todo, digests, strict=True)] == [False, True, True]
 
 
+def test_a_plan_that_cannot_be_stored_ends_the_planning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(tmp_path)
+
+    def refuse(*_: Any) -> bool:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(FolderStore, "put", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        case.plan()
+
+
 def test_without_tiles_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert Case(tmp_path, num_tiles=0).plan() == PlannedShards((), {}, [])
