@@ -23,7 +23,7 @@ from rsvqa.annotation.taxonomy import AnswerForm
 
 _MADE_AT_ONCE = 65_536
 MAX_TEXTS = 1 << 32
-_OF_OFFERS = ("tile", "template", "num_texts", "num_right", "kind", "value", "is_fine")
+_OF_OFFERS = ("tile", "template", "num_texts", "num_right", "value", "is_fine")
 
 
 class Choosable(Protocol):
@@ -183,28 +183,35 @@ class OfferColumns:
     def offers(self) -> Iterator[Offer]:
         """Yield the candidates as objects, in their order; what many have in common is in memory once."""
         templates = list(self.templates)
-        text_objects = np.arange(int(self._column("texts").max(initial=-1)) + 1).astype(object)
+        most = max(int(self._column(name).max(initial=-1)) for name in ("texts", "kind"))
+        text_objects = np.arange(most + 2).astype(object)
+        text_objects[-1] = -1  # no text
+        alone: dict[int, tuple[int, ...]] = {}
+        last_tile = -1
         ends = np.cumsum(self._column("num_texts"))
         for first in range(0, len(self), _MADE_AT_ONCE):
             some = slice(first, first + _MADE_AT_ONCE)
             start, before = 0, int(ends[first - 1]) if first else 0
             texts = text_objects[self._column("texts")[before : ends[some][-1]]].tolist()
+            kinds = text_objects[self._column("kind")[some]].tolist()
             columns = (self._column(name)[some].tolist() for name in _OF_OFFERS)
-            for place, (tile, template, num_texts, num_right, kind, value, is_fine) in enumerate(
-                zip(*columns, strict=True), start=first
+            for place, (kind, tile, template, num_texts, num_right, value, is_fine) in enumerate(
+                zip(kinds, *columns, strict=True), start=first
             ):
                 middle, end = start + num_right, start + num_texts
                 form, levels, pool, min_ratio = templates[template]
+                right = tuple(texts[start:middle])
+                last_tile = last_tile if tile == last_tile else tile
                 yield Offer(
                     index=place,
-                    tile=tile,
+                    tile=last_tile,
                     form=form,
-                    right=tuple(texts[start:middle]),
+                    right=alone.setdefault(right[0], right) if num_right == 1 else right,
                     wrong=tuple(texts[middle:end]),
                     kind=kind,
                     levels=levels,
                     pool=pool,
-                    value=value,
+                    value=math.nan if value != value else value,  # the one object
                     min_ratio=min_ratio,
                     is_fine=bool(is_fine),
                 )

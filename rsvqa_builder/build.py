@@ -22,9 +22,9 @@ from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
 from rsvqa.rsvqa_builder.config import moved_paths
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
-from rsvqa.rsvqa_builder.dataset.records import TileRecord
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
-from rsvqa.rsvqa_builder.documents.overview import Overview
+from rsvqa.rsvqa_builder.documents.overview import Overview, ShardOverview, ShardQuestion
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
 from rsvqa.rsvqa_builder.execution_settings import POOL, RAY, ExecutionSettings
 from rsvqa.rsvqa_builder.files import OutputError, bucket_address
@@ -51,6 +51,7 @@ from rsvqa.rsvqa_builder.tiles.executors import (
     open_executor,
     run_all,
     run_largest_first,
+    run_within,
 )
 from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
@@ -63,7 +64,14 @@ from rsvqa.rsvqa_builder.tiles.preparing import (
     stage_scene,
 )
 from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
-from rsvqa.rsvqa_builder.tiles.shard_work import MadeShard, do_shard, plan_shard_work
+from rsvqa.rsvqa_builder.tiles.shard_work import (
+    MadeShard,
+    PickJob,
+    do_shard,
+    pick_records,
+    plan_shard_work,
+    read_told,
+)
 from rsvqa.rsvqa_builder.tiles.shared_work import SharedWork
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
@@ -74,6 +82,8 @@ Output = OutputFolder | OutputBucket
 
 _ENOUGH_TO_SPREAD = 100_000
 """Candidates, or questions, from which on other processes are worth starting."""
+_MOST_IN_WORK = 3_000_000
+"""Candidates, or questions, that all processes together work on at a time: up to 0.6 kB of memory each."""
 
 
 class StrictError(RsvqaError):
@@ -258,11 +268,14 @@ class _Run:
             made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings, self._spread)
             output.require_held()  # shards of other plans go
             shards = self._write_shards(made, journal)
-        overview = Overview(seed=self.settings.seed, has_audit=self.settings.audit)
         with self._step("auditing"):
-            for rows in made.in_order():
-                overview.look(rows)
-            audit = overview.audit(made.tiles())
+            overview = Overview(seed=self.settings.seed)
+            for told in read_told(shards, journal.store):
+                overview.join(told)
+            for tile, num_questions in zip(made.tiles(), made.num_questions(), strict=True):
+                overview.add_tile(tile, num_questions)
+            records = self._pick_records(overview.wanted(), shards, journal.store)
+            samples, audit = overview.samples(records), overview.audit(records, made.tiles())
         facts = BuildFacts(
             settings=self.settings,
             place=output.path if isinstance(output, OutputFolder) else None,
@@ -279,7 +292,7 @@ class _Run:
             selection=selection,
             asked=asked,
             statistics=overview.statistics(),
-            samples=overview.samples(),
+            samples=samples,
             shards=[shard.info for shard in shards],
             audit=audit,
         )
@@ -293,7 +306,8 @@ class _Run:
 
     def _write_shards(self, asked: AskedTiles, journal: Journal) -> list[MadeShard]:
         """Return the shards, in order; those that are not there yet are written by the workers."""
-        planned = plan_shard_work(asked, journal, seed=self.settings.seed, language=self.settings.language)
+        look = partial(ShardOverview, seed=self.settings.seed, has_audit=self.settings.audit)
+        planned = plan_shard_work(asked, journal, look, seed=self.settings.seed, language=self.settings.language)
         made = dict(planned.done)
         if made:
             self.reporter.note("resumed_shards", f"{len(made)} of {len(planned.names)} shards are written already")
@@ -307,15 +321,33 @@ class _Run:
             self.reporter.advance()
         return [made[name] for name in planned.names]
 
+    def _pick_records(
+        self, wanted: Collection[ShardQuestion], shards: Sequence[MadeShard], store: WorkStore
+    ) -> dict[ShardQuestion, Record]:
+        """Return the records of questions of the shards."""
+        of_shard: dict[int, set[str]] = {}
+        for number, question_id in wanted:
+            of_shard.setdefault(number, set()).add(question_id)
+        jobs = [
+            PickJob(digest=shards[number].digest, store=store, question_ids=ids) for number, ids in of_shard.items()
+        ]
+        return {
+            ShardQuestion(number, record.question_id): record
+            for number, records in zip(of_shard, self._spread(pick_records, jobs), strict=True)
+            for record in records
+        }
+
     def _spread(self, function: Callable[[Weighed], Result], items: Sequence[Weighed]) -> list[Result]:
         """Return what becomes of each item, in order; by several processes where there is much to do.
 
-        A cluster is not bothered: an item may hold a million candidates.
+        A cluster is not bothered: an item may hold a million candidates. How many are in work at a time is bounded,
+        because the processes share the memory of this machine.
         """
         if sum(item.weight for item in items) < _ENOUGH_TO_SPREAD:
             return [function(item) for item in items]
-        with nullcontext(self.executor) if self._is_here else make_executor(count_processors()) as executor:
-            found = dict(run_largest_first(executor, function, items, lambda item: item.weight))
+        here = self.executor if isinstance(self.executor, ProcessPool | InProcessExecutor) else None
+        with make_executor(count_processors()) if here is None else nullcontext(here) as executor:
+            found = dict(run_within(executor, function, items, lambda item: item.weight, most=_MOST_IN_WORK))
         done: list[Result] = []
         for index in range(len(items)):
             result = found.pop(index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from rsvqa.rsvqa_builder.auditing.short import guess_text, guessed_tasks, short_
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import TileRows
 from rsvqa.rsvqa_builder.demo.scenes import make_demo_scenes
-from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
+from rsvqa.rsvqa_builder.tiles import shard_work
+from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTile, rows_of
 from tests.rsvqa_builder.make_records import make_record, make_tile
 from tests.run_build import build, read_report
 
@@ -53,20 +55,22 @@ def test_no_audit_leaves_it_away(scenes: Path, tmp_path: Path) -> None:
     assert "without image" not in (tmp_path / "set" / "README.md").read_text()
 
 
-def test_what_is_told_of_all_questions_makes_no_record_anew(
+def test_of_what_is_told_of_all_questions_only_what_is_drawn_is_made_anew(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[int] = []
-    make = AskedTiles.rows
+    made: list[str] = []
 
-    def rows(self: AskedTiles, place: int) -> TileRows:
-        made.append(place)
-        return make(self, place)
+    def make(asked: AskedTile, *args: Any, **kwargs: Any) -> TileRows:
+        made.extend(question.question_id for question in asked.asked)
+        return rows_of(asked, *args, **kwargs)
 
-    monkeypatch.setattr(AskedTiles, "rows", rows)
-    assert build(scenes, tmp_path / "set", "--classes", "demo", "--tasks", "OCC").code == 0
-    assert read_report(tmp_path / "set")["questions"] > 0
-    assert sorted(made) == list(range(read_report(tmp_path / "set")["tiles"]["kept"]))
+    monkeypatch.setattr(shard_work, "rows_of", make)
+    command = ("--classes", "demo", "--tasks", "OCC", "--workers", "0", "--no-audit")
+    assert build(scenes, tmp_path / "set", *command).code == 0
+    num_questions = read_report(tmp_path / "set")["questions"]
+    assert num_questions > 3
+    assert len(set(made)) == num_questions
+    assert len(made) == num_questions + 3  # the samples of the task
 
 
 def records_of(num_tiles: int) -> list[Record]:

@@ -19,7 +19,7 @@ from rsvqa.rsvqa_builder.auditing.defects import Defects, QuestionChecks
 from rsvqa.rsvqa_builder.auditing.images import ImageChecks
 from rsvqa.rsvqa_builder.auditing.items import AuditItem
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
-from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions, Shortcut, find_shortcuts
+from rsvqa.rsvqa_builder.auditing.shortcuts import BoundedDraw, DrawnQuestions, Shortcut, find_shortcuts
 from rsvqa.rsvqa_builder.progress import Reporter
 
 AUDIT_VERSION = 1
@@ -93,7 +93,7 @@ def run_audit(
 
 
 def shortcuts_json(
-    sample: DrawnQuestions, *, seed: int, with_classifiers: bool, advance: Callable[[], None] = lambda: None
+    sample: BoundedDraw[AuditItem], *, seed: int, with_classifiers: bool, advance: Callable[[], None] = lambda: None
 ) -> list[dict[str, Any]]:
     """Return what guessing reaches, tasks in the order of the taxonomy, in JSON types."""
     found = find_shortcuts(sample, seed=seed, with_classifiers=with_classifiers, order=_order_of_task, advance=advance)

@@ -11,8 +11,9 @@ from typing import Any
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.auditing.audit import shortcuts_json
+from rsvqa.rsvqa_builder.auditing.items import AuditItem
 from rsvqa.rsvqa_builder.auditing.shard_items import places_of, record_item
-from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions
+from rsvqa.rsvqa_builder.auditing.shortcuts import BoundedDraw, DrawnQuestions
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 
 QUESTIONS_PER_TASK = 1_000
@@ -21,41 +22,47 @@ _KEPT = ("form", "language", "guessed", "held_out", "chance", "best", "points", 
 
 
 def short_audit(records: Iterable[Record], tiles: Iterable[TileRecord], *, seed: int) -> dict[str, Any]:
-    """Return what rules guess, by task: a list with an entry per answer form and language; empty without a question."""
-    audit = ShortAudit(seed=seed)
+    """Return what rules guess, by task: a list with an entry per answer form and language; empty without a question.
+
+    Args:
+        records: all of the data set.
+        tiles: all of the data set: they tell which are one place. Not looked at without a question.
+        seed: of the draw and of what is held out.
+    """
+    drawer = AuditDrawer(seed=seed)
     for record in records:
-        audit.add(record)
-    return audit.finish(tiles)
+        drawer.add(record)
+    return audit_drawn(drawer.sample, tiles, seed=seed)
 
 
-class ShortAudit:
-    """Draws the questions of a short audit while records pass, and then has them guessed; holds those drawn alone."""
+class AuditDrawer:
+    """Draws the questions of a short audit while records pass; holds those drawn alone."""
 
     def __init__(self, *, seed: int) -> None:
-        self._seed = abs(seed) % 2**32
-        self._sample = DrawnQuestions(QUESTIONS_PER_TASK, seed=self._seed)
+        self.sample = DrawnQuestions(QUESTIONS_PER_TASK, seed=_positive(seed))
 
     def add(self, record: Record) -> None:
         """Take a record."""
         item = record_item(record, "")
         if not item.problem:
-            self._sample.add(item)
+            self.sample.add(item)
 
-    def finish(self, tiles: Iterable[TileRecord]) -> dict[str, Any]:
-        """Return what `short_audit` does.
 
-        Args:
-            tiles: all of the data set: they tell which are one place. Not looked at without a question.
-        """
-        if not self._sample.counts:
-            return {}
-        places = places_of(tiles)
-        self._sample.change(lambda item: replace(item, place=places[item.image]))
-        found: dict[str, Any] = {}
-        for shortcut in shortcuts_json(self._sample, seed=self._seed, with_classifiers=False):
-            if shortcut["best"] is not None and shortcut["form"] != AnswerForm.TEXT:
-                found.setdefault(shortcut["task"], []).append({key: shortcut[key] for key in _KEPT})
-        return found
+def audit_drawn(sample: BoundedDraw[AuditItem], tiles: Iterable[TileRecord], *, seed: int) -> dict[str, Any]:
+    """Return what `short_audit` does, of questions that are drawn already."""
+    if not sample.counts:
+        return {}
+    places = places_of(tiles)
+    sample = sample.changed(lambda item: replace(item, place=places[item.image]))
+    found: dict[str, Any] = {}
+    for shortcut in shortcuts_json(sample, seed=_positive(seed), with_classifiers=False):
+        if shortcut["best"] is not None and shortcut["form"] != AnswerForm.TEXT:
+            found.setdefault(shortcut["task"], []).append({key: shortcut[key] for key in _KEPT})
+    return found
+
+
+def _positive(seed: int) -> int:
+    return abs(seed) % 2**32
 
 
 def guess_text(entries: Iterable[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -96,44 +96,84 @@ class Shortcut:
 Key = tuple[str, str, str]
 
 
-class DrawnQuestions:
+Held = TypeVar("Held")
+Other = TypeVar("Other")
+
+
+class BoundedDraw(Generic[Held]):
+    """Keeps at most so many questions of each task, form and language: those with the smallest hash."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._heaps: dict[Key, list[tuple[int, int, Held]]] = {}
+        self.counts: Counter[Key] = Counter()
+
+    def offer(self, key: Key, rank: int, held: Held) -> None:
+        """Take the next question, or let it go; the greatest ranks stay."""
+        self.counts[key] += 1
+        self._keep(key, (rank, self.counts[key], held))
+
+    def _keep(self, key: Key, entry: tuple[int, int, Held]) -> None:
+        heap = self._heaps.setdefault(key, [])
+        if len(heap) < self._most:
+            heapq.heappush(heap, entry)
+        elif entry[0] > heap[0][0]:
+            heapq.heapreplace(heap, entry)
+
+    def told(self, name_of: Callable[[Held], str]) -> list[Any]:
+        """Return what `join` takes, for JSON; questions by name."""
+        return [
+            [*key, self.counts[key], [[rank, number, name_of(held)] for rank, number, held in heap]]
+            for key, heap in self._heaps.items()
+        ]
+
+    def join(self, told: Iterable[Any], held_as: Callable[[str], Held]) -> None:
+        """Take in what another draw told of the questions that come next."""
+        for task, form, language, count, kept in told:
+            key = (task, form, language)
+            before = self.counts[key]
+            self.counts[key] += count
+            for rank, number, name in kept:
+                self._keep(key, (rank, before + number, held_as(name)))
+
+    def held(self) -> Iterator[Held]:
+        """Yield what is kept, in any order."""
+        return (held for heap in self._heaps.values() for _, _, held in heap)
+
+    def changed(self, function: Callable[[Held], Other]) -> BoundedDraw[Other]:
+        """Return a draw of what a function makes of each question that is kept."""
+        found: BoundedDraw[Other] = BoundedDraw(self._most)
+        found.counts = self.counts
+        found._heaps = {
+            key: [(rank, number, function(held)) for rank, number, held in heap] for key, heap in self._heaps.items()
+        }
+        return found
+
+    def drawn(self) -> Iterator[tuple[Key, list[Held]]]:
+        """Yield the questions of each task in the order in which they came."""
+        for key in sorted(self._heaps):
+            yield key, [held for _, _, held in sorted(self._heaps[key], key=lambda entry: entry[1])]
+
+
+class DrawnQuestions(BoundedDraw[AuditItem]):
     """Draws at most so many questions of each task, form and language, whatever the order in which they come.
 
     Those with the smallest hash of seed and question stay, so that equal data gives an equal sample in bounded memory.
     """
 
     def __init__(self, most: int, *, seed: int) -> None:
-        self._most = most
+        super().__init__(most)
         self._seed = seed
-        self._heaps: dict[Key, list[tuple[int, int, AuditItem]]] = {}
-        self.counts: Counter[Key] = Counter()
 
     def add(self, item: AuditItem) -> None:
         """Take a question, or let it go."""
-        key = (item.task, item.form.value, item.language)
-        self.counts[key] += 1
         content = f"{self._seed}/{item.where}/{item.question}".encode()
         rank = -int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
-        heap = self._heaps.setdefault(key, [])
-        entry = (rank, self.counts[key], item)
-        if len(heap) < self._most:
-            heapq.heappush(heap, entry)
-        elif rank > heap[0][0]:
-            heapq.heapreplace(heap, entry)
-
-    def change(self, function: Callable[[AuditItem], AuditItem]) -> None:
-        """Put what a function makes of each question that was drawn in its place: what only all of them tell."""
-        for heap in self._heaps.values():
-            heap[:] = [(rank, number, function(item)) for rank, number, item in heap]
-
-    def drawn(self) -> Iterator[tuple[Key, list[AuditItem]]]:
-        """Yield the questions of each task in the order in which they came."""
-        for key in sorted(self._heaps):
-            yield key, [item for _, _, item in sorted(self._heaps[key], key=lambda entry: entry[1])]
+        self.offer((item.task, item.form.value, item.language), rank, item)
 
 
 def find_shortcuts(
-    sample: DrawnQuestions,
+    sample: BoundedDraw[AuditItem],
     *,
     seed: int,
     with_classifiers: bool,

@@ -7,10 +7,11 @@ The page is for judging a data set by eye: `choose_samples` picks the examples, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from rsvqa.annotation.facts import in_pixels
 from rsvqa.annotation.images import ImageError
@@ -39,6 +40,8 @@ from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
 __all__ = ["PreviewSummary", "choose_samples", "focus_of", "render_question", "write_preview"]
 
+Held = TypeVar("Held")
+
 MAX_IMAGE_BYTES = 5_500_000
 """JPEG bytes of all pictures of a page; base64 makes a third more of it, which with the text stays below 8 MB."""
 MAX_DECODED = 4
@@ -57,25 +60,43 @@ def choose_samples(records: Iterable[Record], *, per_task: int = 3, seed: int = 
     A task's examples come from different scenes where there are enough. Within a scene all tasks prefer the same tile,
     so that few tiles must be decoded. The order of `records` does not matter, and they are consumed once.
     """
-    chooser = SampleChooser(per_task=per_task, seed=seed)
+    chooser: SampleChooser[Record] = SampleChooser(per_task=per_task, seed=seed)
     for record in records:
-        chooser.offer(record)
-    return chooser.chosen()
+        chooser.offer(SampleName.of(record), record)
+    return tuple(record for _, record in chooser.chosen())
 
 
-class SampleChooser:
-    """Chooses samples from records while they pass, see `choose_samples`; holds few of them."""
+class SampleName(NamedTuple):
+    """What samples are chosen by."""
+
+    task: str
+    scene: str
+    image_id: str
+    question_id: str
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Return the name of a record."""
+        return cls(record.task, record.tile.scene, record.tile.image_id, record.question_id)
+
+
+class SampleChooser(Generic[Held]):
+    """Chooses samples from records while they pass, see `choose_samples`; holds few of them, as whatever is offered."""
 
     def __init__(self, *, per_task: int = 3, seed: int = 0) -> None:
-        self._picks = {name: _Pick(name, per_task, seed) for name in TASKS}
+        self._picks: dict[str, _Pick[Held]] = {name: _Pick(name, per_task, seed) for name in TASKS}
 
-    def offer(self, record: Record) -> None:
+    def offer(self, name: SampleName, held: Held) -> None:
         """Keep a record if it is among the best of its task."""
-        self._picks[record.task].offer(record)
+        self._picks[name.task].offer(name, held)
 
-    def chosen(self) -> tuple[Record, ...]:
+    def chosen(self) -> tuple[tuple[SampleName, Held], ...]:
         """Return the samples."""
-        return tuple(record for pick in self._picks.values() for record in pick.chosen())
+        return tuple(sample for pick in self._picks.values() for sample in pick.chosen())
+
+    def candidates(self) -> tuple[SampleName, ...]:
+        """Return all that may be chosen once others come."""
+        return tuple(name for pick in self._picks.values() for name in pick.held())
 
 
 def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary, *, images: SampleImages) -> None:
@@ -129,31 +150,35 @@ def focus_of(record: Record) -> Focus:
     )
 
 
-class _Pick:
+class _Pick(Generic[Held]):
     """The best records of one task so far: at most `limit` scenes, at most `limit` records of each."""
 
     def __init__(self, task: str, limit: int, seed: int) -> None:
         self._task, self._limit, self._seed = task, limit, seed
-        self._scenes: dict[bytes, list[tuple[bytes, bytes, Record]]] = {}
+        self._scenes: dict[bytes, list[tuple[bytes, bytes, SampleName, Held]]] = {}
 
-    def offer(self, record: Record) -> None:
-        """Keep `record` if it is among the best."""
+    def offer(self, name: SampleName, held: Held) -> None:
+        """Keep a record if it is among the best."""
         # the task is part of a scene's rank, so that the page shows more than the same few scenes
-        rank = self._rank(self._task, record.tile.scene)
+        rank = self._rank(self._task, name.scene)
         if rank not in self._scenes and len(self._scenes) == self._limit and rank > max(self._scenes):
             return
         scene = self._scenes.setdefault(rank, [])
-        scene.append((self._rank(record.tile.image_id), self._rank(record.question_id), record))
+        scene.append((self._rank(name.image_id), self._rank(name.question_id), name, held))
         scene.sort(key=lambda entry: entry[:2])
         del scene[self._limit :]
         if len(self._scenes) > self._limit:
             del self._scenes[max(self._scenes)]
 
-    def chosen(self) -> list[Record]:
+    def chosen(self) -> list[tuple[SampleName, Held]]:
         """Return one record of each scene in turn, until there are enough or none is left."""
         scenes = [self._scenes[rank] for rank in sorted(self._scenes)]
-        turns = [scene[turn][2] for turn in range(self._limit) for scene in scenes if turn < len(scene)]
+        turns = [scene[turn][2:] for turn in range(self._limit) for scene in scenes if turn < len(scene)]
         return turns[: self._limit]
+
+    def held(self) -> Iterator[SampleName]:
+        """Yield the names of the best records."""
+        return (name for scene in self._scenes.values() for _, _, name, _ in scene)
 
     def _rank(self, *names: str) -> bytes:
         return hashlib.sha256("/".join((str(self._seed), *names)).encode()).digest()

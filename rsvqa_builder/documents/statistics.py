@@ -7,10 +7,11 @@ A share over nothing is None, never 0: a task of free texts has no chance level,
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyproj
 import shapely
@@ -26,6 +27,8 @@ MAX_LISTED_ANSWERS = 50
 """Right answers listed per task in `stats.json`; distances and sizes have nearly as many values as questions."""
 OPENING_WORDS = 3
 """Words of a question that count as its opening."""
+_COUNTED = ("splits", "letter_sets", "answers", "resolution")
+"""Counters of a task whose keys are texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +179,14 @@ class StatisticsCounter:
         """Count one tile that has `num_questions` questions."""
         self._ground.add(tile, num_questions)
 
+    def told(self) -> dict[str, Any]:
+        """Return what was counted of the records, for JSON."""
+        return self._records.told()
+
+    def join(self, told: Mapping[str, Any]) -> None:
+        """Count the records of which another counter told."""
+        self._records.join(told)
+
     def finish(self) -> DatasetStatistics:
         """Return what was counted."""
         return _finished(self._records, self._ground)
@@ -208,21 +219,16 @@ class _TaskCounts:
     """What is counted of one task while records pass."""
 
     splits: Counter[str] = field(default_factory=Counter)
-    forms: Counter[str] = field(default_factory=Counter)
-    num_options: Counter[int] = field(default_factory=Counter)
-    letters: Counter[str] = field(default_factory=Counter)
+    shapes: dict[AnswerForm, Counter[int]] = field(default_factory=dict)  # form → number of options
     letter_sets: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     openings: set[str] = field(default_factory=set)
     resolution: Counter[str] = field(default_factory=Counter)
-    chance: float = 0.0
 
     def add(self, record: Record) -> None:
         """Count one record."""
-        form = record.form
         self.splits[record.tile.split] += 1
-        self.forms[form.value] += 1
-        self.num_options[len(record.options)] += 1
+        self.shapes.setdefault(record.form, Counter())[len(record.options)] += 1
         self.openings.add(" ".join(record.question.lower().split()[:OPENING_WORDS]))
         if (needs_px := record.evidence.get("needs_px")) is not None:
             window = record.tile.window
@@ -230,25 +236,48 @@ class _TaskCounts:
             self.resolution["measured"] += 1
             self.resolution.update(f"under_{limit}_px" for limit in VANISHING_PX if shown < limit)
         if record.options:
-            self.letters.update(record.answer)
             self.letter_sets[record.answer] += 1
             self.answers["; ".join(sorted(record.right_options))] += 1
-            self.chance += _chance(form, len(record.options))
+
+    def told(self) -> dict[str, Any]:
+        """Return the counts for JSON, whose keys are texts."""
+        return {
+            "shapes": [[form.value, num, count] for form, nums in self.shapes.items() for num, count in nums.items()],
+            "openings": sorted(self.openings),
+            **{name: dict(getattr(self, name)) for name in _COUNTED},
+        }
+
+    def join(self, told: Mapping[str, Any]) -> None:
+        """Add what other counts told."""
+        for form, num, count in told["shapes"]:
+            self.shapes.setdefault(AnswerForm(form), Counter())[num] += count
+        self.openings.update(told["openings"])
+        for name in _COUNTED:
+            getattr(self, name).update(told[name])
 
     def finish(self) -> TaskStatistics:
         """Return the counts as they are published."""
         num_asked = self.letter_sets.total()  # questions with options
+        num_options: Counter[int] = Counter()
+        letters: Counter[str] = Counter()
+        for nums in self.shapes.values():
+            num_options.update(nums)
+        for letter_set, count in self.letter_sets.items():
+            letters.update(dict.fromkeys(letter_set, count))
+        chances = (
+            count * _chance(form, num) for form, nums in self.shapes.items() for num, count in nums.items() if num
+        )
         return TaskStatistics(
             num_questions=self.splits.total(),
             splits={name: self.splits[name] for name in sorted(self.splits, key=_split_order)},
-            forms=_by_key(self.forms),
-            num_options=_by_key(self.num_options),
-            letters=_by_key(self.letters),
+            forms=_by_key({form.value: nums.total() for form, nums in self.shapes.items()}),
+            num_options=_by_key(num_options),
+            letters=_by_key(letters),
             answers=dict(_most_common(self.answers)[:MAX_LISTED_ANSWERS]),
             num_answers=len(self.answers) if num_asked else None,
             majority_letter=max(self.letter_sets.values()) / num_asked if num_asked else None,
             majority_answer=max(self.answers.values()) / num_asked if num_asked else None,
-            chance=self.chance / num_asked if num_asked else None,
+            chance=math.fsum(chances) / num_asked if num_asked else None,
             resolution={
                 name: self.resolution[name] for name in ("measured", *(f"under_{limit}_px" for limit in VANISHING_PX))
             },
@@ -271,6 +300,19 @@ class _RecordCounts:
         self.languages[record.language] += 1
         self.sources[record.source] += 1
         self.reviews[record.review] += 1
+
+    def told(self) -> dict[str, Any]:
+        """Return the counts for JSON."""
+        counts = {"languages": self.languages, "sources": self.sources, "reviews": self.reviews}
+        return {"tasks": {name: task.told() for name, task in self.tasks.items()}, **counts}
+
+    def join(self, told: Mapping[str, Any]) -> None:
+        """Add what other counts told."""
+        for name, task in told["tasks"].items():
+            self.tasks.setdefault(name, _TaskCounts()).join(task)
+        self.languages.update(told["languages"])
+        self.sources.update(told["sources"])
+        self.reviews.update(told["reviews"])
 
 
 @dataclass(slots=True, kw_only=True)

@@ -162,7 +162,6 @@ class AskedTiles:
         self._offered = offered
         self._choices = choices
         self._settings = settings
-        self._dealer = LetterDealer(settings.seed)
         self._outlines: dict[int, bytes | None] = {}
         self._task_names, self._views = list(offered.task_names), list(offered.shown)
         self._right_at = np.zeros(len(offered.tasks), np.int32)  # bit n: the option at position n is right
@@ -194,17 +193,13 @@ class AskedTiles:
     def __len__(self) -> int:
         return len(self._offered.positions)
 
-    def in_order(self) -> Iterator[TileRows]:
-        """Yield every tile with its records, made when it is asked for, in the order of the shards."""
-        return (self.rows(place) for run in self.runs for place in run.tiles)
-
     def tiles(self) -> Iterator[TileRecord]:
         """Yield every tile, in the order of the shards."""
         return (self.tile(place) for run in self.runs for place in run.tiles)
 
-    def rows(self, place: int) -> TileRows:
-        """Return a tile with its records."""
-        return rows_of(self.asked_tile(place), self._journal, self._dealer, language=self._settings.language)
+    def num_questions(self) -> Iterator[int]:
+        """Yield how many questions each tile has, in the order of the shards."""
+        return (len(self._asked_of(place)) for run in self.runs for place in run.tiles)
 
     def asked_tile(self, place: int) -> AskedTile:
         """Return what was decided of a tile; nothing is read."""

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from rsvqa.rsvqa_builder.progress import Reporter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
+Fits = Callable[[int, Collection[int]], bool]
 
 DIED_TWICE = "the process that worked on it died, twice (out of memory, or a file that breaks GDAL)"
 
@@ -127,16 +127,24 @@ class ProcessPool:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
-        """Yield (index of the item, result) as results arrive."""
+    def run(
+        self, function: Callable[[Item], Result], items: Sequence[Item], *, fits: Fits | None = None
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """Yield (index of the item, result) as results arrive.
+
+        Args:
+            function: of one item.
+            items: in the order in which they are started.
+            fits: whether an item may be started beside others, all by index; a later one that may goes before it.
+        """
         todo = deque(range(len(items)))
         while todo:
-            suspects = yield from self._run_until_broken(function, items, todo)
+            suspects = yield from self._run_until_broken(function, items, todo, fits)
             for index in suspects:
                 yield index, _run_alone(function, items[index])
 
     def _run_until_broken(
-        self, function: Callable[[Item], Result], items: Sequence[Item], todo: deque[int]
+        self, function: Callable[[Item], Result], items: Sequence[Item], todo: deque[int], fits: Fits | None
     ) -> Generator[tuple[int, Result], None, list[int]]:
         """Work through `todo` (emptied on the way); return the indices that were in flight when a worker died."""
         if self._pool is None:
@@ -146,8 +154,11 @@ class ProcessPool:
             while todo or in_flight:
                 # One item beyond the workers keeps them busy; more would only hold results and memory.
                 while todo and len(in_flight) < self.num_workers + 1:
-                    in_flight[self._pool.submit(function, items[todo[0]])] = todo[0]
-                    todo.popleft()
+                    index = _next(todo, list(in_flight.values()), fits)
+                    if index is None:
+                        break
+                    in_flight[self._pool.submit(function, items[index])] = index
+                    todo.remove(index)
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     yield in_flight.pop(future), result
@@ -156,6 +167,13 @@ class ProcessPool:
             self._pool = None
             return sorted(in_flight.values())
         return []
+
+
+def _next(todo: Iterable[int], in_flight: Collection[int], fits: Fits | None) -> int | None:
+    """Return the first item that may be started; where none is in flight, any may."""
+    if fits is None or not in_flight:
+        return next(iter(todo))
+    return next((index for index in todo if fits(index, in_flight)), None)
 
 
 def _run_alone(function: Callable[[Item], Result], item: Item) -> Result | Failure:
@@ -197,7 +215,7 @@ class _WorkerContext(SpawnContext):
     Process = _WorkerProcess
 
 
-def make_executor(num_workers: int) -> Executor:
+def make_executor(num_workers: int) -> ProcessPool | InProcessExecutor:
     """Return the executor for `num_workers` processes on this machine; 0 works in this process."""
     return ProcessPool(num_workers) if num_workers else InProcessExecutor()
 
@@ -228,9 +246,40 @@ def run_largest_first(
     executor: Executor, function: Callable[[Item], Result], items: Sequence[Item], size: Callable[[Item], int]
 ) -> Iterator[tuple[int, Result | Failure]]:
     """Yield as `Executor.run` does; the largest items are started first, so that none is left alone at the end."""
-    order = sorted(range(len(items)), key=lambda index: -size(items[index]))
+    order = _largest_first(items, size)
     for place, result in executor.run(function, [items[index] for index in order]):
         yield order[place], result
+
+
+def run_within(
+    executor: ProcessPool | InProcessExecutor,
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    size: Callable[[Item], int],
+    *,
+    most: int,
+) -> Iterator[tuple[int, Result | Failure]]:
+    """Yield as `run_largest_first` does, on this machine, whose memory all workers share.
+
+    The sizes of what is in work at the same time add up to `most` at most; an item that is larger is in work alone.
+    """
+    order = _largest_first(items, size)
+    ordered = [items[index] for index in order]
+    sizes = [size(item) for item in ordered]
+
+    def fits(index: int, in_flight: Collection[int]) -> bool:
+        return sizes[index] + sum(sizes[other] for other in in_flight) <= most
+
+    if isinstance(executor, ProcessPool):
+        found = executor.run(function, ordered, fits=fits)
+    else:
+        found = executor.run(function, ordered)  # one at a time
+    for place, result in found:
+        yield order[place], result
+
+
+def _largest_first(items: Sequence[Item], size: Callable[[Item], int]) -> list[int]:
+    return sorted(range(len(items)), key=lambda index: -size(items[index]))
 
 
 def run_all(

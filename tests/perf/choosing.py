@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,22 @@ from pyproj import CRS
 
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.choosing import Result, Weighed
+from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.questions import Evidence, Option, Question
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, MEASURE_RATIO, round_measure
 from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.rsvqa_builder.build import _MOST_IN_WORK
+from rsvqa.rsvqa_builder.documents.overview import Overview, ShardOverview
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprints
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
-from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
+from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles, rows_of
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, read_tiles, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import LOOK_CELLS, ExcludedImages, ImagePrint
-from rsvqa.rsvqa_builder.tiles.executors import Failure, make_executor, run_largest_first
+from rsvqa.rsvqa_builder.tiles.executors import Failure, make_executor, run_within
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.shard_work import plan_shard_work
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork, TileJob
 
@@ -265,7 +269,7 @@ def main() -> None:
 
         def run(function: Callable[[Weighed], Result], items: Sequence[Weighed]) -> list[Result]:
             with step(f"of which {function.__name__}", total), make_executor(options.workers) as executor:
-                found = dict(run_largest_first(executor, function, items, lambda item: item.weight))
+                found = dict(run_within(executor, function, items, lambda item: item.weight, most=_MOST_IN_WORK))
             done = [found.pop(index) for index in range(len(items))]
             return [one for one in done if not isinstance(one, Failure)]
 
@@ -276,13 +280,23 @@ def main() -> None:
             selection = select_tiles(jobs, tiles, {}, {}, settings)
         with step("questions", total):
             asked = choose_questions(jobs, tiles, selection, settings, {"made up": None}, run)
-        with step("letters, plan of shards", total):
+        with step("letters, shards", total):
             made = AskedTiles(jobs, journal, asked.offered, asked.choices, settings, run)
+        with step("plans of shards", total):
+            plan_shard_work(made, journal, partial(ShardOverview, seed=0, has_audit=True), seed=0, language="en")
+        overview = Overview(seed=0)
+        with step("counting tiles", total):
+            for tile, num_questions in zip(made.tiles(), made.num_questions(), strict=True):
+                overview.add_tile(tile, num_questions)
         with step("records of 1,000 tiles", total):
+            shard = ShardOverview(seed=0, has_audit=True)
             for place in range(min(1000, len(made))):
-                made.rows(place)
+                shard.look(rows_of(made.asked_tile(place), journal, LetterDealer(settings.seed), language="en"))
+        with step("records told: as many", total):
+            overview.join(json.loads(json.dumps(shard.told())))
     print_line("all", total)
     print(f"{len(asked.choices.asked_of(np.arange(len(asked.offered.tasks)))):,} asked, {len(made.runs):,} shards")
+    print(f"largest worker: {children().ru_maxrss * 1024 / 1e9:.2f} GB")
     print(f"wanted for a million: {WANTED_SECONDS} s by the clock, {WANTED_GB} GB")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from rsvqa.rsvqa_builder.auditing.option_tables import (
     direction_of,
     number_of,
 )
-from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions, find_shortcuts
+from rsvqa.rsvqa_builder.auditing.shortcuts import BoundedDraw, DrawnQuestions, find_shortcuts
 from tests.rsvqa_builder.auditing.make_items import WORDS, Asked, Maker, ask, audited, fair, fair_numbers, make_items
 
 needs_sklearn = pytest.mark.skipif(not has_classifiers(), reason="needs scikit-learn, the extra audit")
@@ -423,3 +424,24 @@ def test_worst_questions_are_those_that_were_guessed() -> None:
 
 def test_the_simplest_guesser_comes_first() -> None:
     assert rule_guessers(OptionTable(make_items(fair)))[0].name == "the option alone"
+
+
+def test_draws_of_parts_joined_in_order_are_one_draw() -> None:
+    # ranks 5, 1, 4 and then 3, 6: of two that stay, 5 came first and 6 last; 4 would have been kept of its part alone
+    key = ("overall_counting", "one_of", "en")
+    parts: list[BoundedDraw[str]] = []
+    for ranks in ([5, 1, 4], [3, 6], []):
+        part: BoundedDraw[str] = BoundedDraw(2)
+        for rank in ranks:
+            part.offer(key, rank, str(rank))
+        parts.append(part)
+    joined: BoundedDraw[str] = BoundedDraw(2)
+    for part in parts:
+        joined.join(json.loads(json.dumps(part.told(str))), str)
+    assert joined.counts == {key: 5}
+    assert list(joined.drawn()) == [(key, ["5", "6"])]
+    assert sorted(joined.held()) == ["5", "6"]
+    later: BoundedDraw[str] = BoundedDraw(3)
+    for part in parts:
+        later.join(part.told(str), str)
+    assert list(later.drawn()) == [(key, ["5", "4", "6"])]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rsvqa.annotation.asking import AskSettings
+from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.shards import TileRows
@@ -15,6 +16,7 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
 from rsvqa.rsvqa_builder.tiles import assembly
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
+from rsvqa.rsvqa_builder.tiles.asked_tiles import rows_of as make_rows
 from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, choose_questions, read_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
@@ -85,7 +87,10 @@ def rows_of(tiles: list[tuple[Candidate, ...]], folder: Path, **settings: object
 def all_rows(jobs: list[TileJob], journal: Journal, asked: AskedQuestions, settings: BuildSettings) -> list[TileRows]:
     """Return the kept tiles in plan order."""
     made = AskedTiles(jobs, journal, asked.offered, asked.choices, settings)
-    return [made.rows(place) for place in range(len(made))]
+    dealer = LetterDealer(settings.seed)
+    return [
+        make_rows(made.asked_tile(place), journal, dealer, language=settings.language) for place in range(len(made))
+    ]
 
 
 def test_counts_of_a_data_set_are_each_others_wrong_options(tmp_path: Path) -> None:

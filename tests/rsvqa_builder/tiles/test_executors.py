@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from rsvqa.rsvqa_builder.progress import QuietReporter
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, InProcessExecutor, ProcessPool, run_all
+from rsvqa.rsvqa_builder.tiles.executors import (
+    Executor,
+    Failure,
+    InProcessExecutor,
+    ProcessPool,
+    _next,
+    run_all,
+    run_within,
+)
 
 
 def square(value: int) -> int:
@@ -82,3 +93,48 @@ def test_the_largest_items_are_started_first_and_results_keep_their_order() -> N
     assert run_all(InProcessExecutor(), note, items, QuietReporter(), size=lambda value: value) == [-3, -9, -5, -9]
     assert started == [9, 9, 5, 3]
     assert run_all(InProcessExecutor(), note, [], QuietReporter(), size=lambda value: value) == []
+
+
+class Weight(NamedTuple):
+    """A unit that notes in a folder that it is in work."""
+
+    folder: Path
+    number: int
+    size: int
+
+
+def sizes_in_work(unit: Weight) -> int:
+    """Return the sizes of all that is in work beside this unit and of it, half a second after its start."""
+    mark = unit.folder / f"{unit.number}.{unit.size}"
+    mark.touch()
+    time.sleep(0.5)
+    sizes = sum(int(path.suffix[1:]) for path in unit.folder.iterdir())
+    mark.unlink()
+    return sizes
+
+
+@pytest.mark.parametrize("executor", [InProcessExecutor(), ProcessPool(3)], ids=["in process", "pool"])
+def test_what_is_in_work_on_one_machine_is_bounded(executor: InProcessExecutor | ProcessPool, tmp_path: Path) -> None:
+    units = [Weight(tmp_path, number, size) for number, size in enumerate([1, 2, 9, 3, 2, 1])]
+    with executor:
+        found = dict(run_within(executor, sizes_in_work, units, lambda unit: unit.size, most=5))
+    assert sorted(found) == [0, 1, 2, 3, 4, 5]
+    assert found.pop(2) == 9  # larger than is allowed: alone
+    assert all(isinstance(sizes, int) and sizes <= 5 for sizes in found.values())
+
+
+def test_a_smaller_item_goes_before_one_that_does_not_fit() -> None:
+    sizes = [4, 3, 2, 1]
+
+    def fits(index: int, in_flight: Collection[int]) -> bool:
+        return sizes[index] + sum(sizes[other] for other in in_flight) <= 6
+
+    assert _next([1, 2, 3], [0], fits) == 2  # 4 + 3 is too much, 4 + 2 is not
+    assert _next([1], [0, 2], fits) is None
+    assert _next([1], [], fits) == 1
+    assert _next([1], [0, 2], None) == 1
+
+
+def test_nothing_is_bounded() -> None:
+    with ProcessPool(2) as pool:
+        assert list(run_within(pool, square, [], abs, most=5)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,28 @@ import pytest
 import simplejpeg
 
 from rsvqa.annotation.asking import AskSettings
+from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset import shards as shards_module
-from rsvqa.rsvqa_builder.dataset.shards import ShardError, plan_shards, write_shards
+from rsvqa.rsvqa_builder.dataset.shards import ShardError, TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprints
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
-from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
+from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles, rows_of
 from rsvqa.rsvqa_builder.tiles.assembly import Selection, choose_questions, read_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
-from rsvqa.rsvqa_builder.tiles.shard_work import MadeShard, PlannedShards, do_shard, plan_shard_work
+from rsvqa.rsvqa_builder.tiles.shard_work import (
+    MadeShard,
+    PickJob,
+    PlannedShards,
+    do_shard,
+    pick_records,
+    plan_shard_work,
+    read_told,
+)
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork, TileJob
 
@@ -93,6 +103,19 @@ def job(position: int, folder: Path) -> TileJob:
     )
 
 
+class QuestionIds:
+    """Tells the ids of all questions of a shard."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def look(self, rows: TileRows) -> None:
+        self._found += [record.question_id for record in rows.records]
+
+    def told(self) -> dict[str, Any]:
+        return {"ids": self._found}
+
+
 class Case:
     """Five tiles in a journal, of which the last has no question."""
 
@@ -114,7 +137,12 @@ class Case:
         self.asked = AskedTiles(self.jobs, self.journal, asked.offered, asked.choices, SETTINGS)
 
     def plan(self) -> PlannedShards:
-        return plan_shard_work(self.asked, self.journal, seed=SETTINGS.seed, language="en")
+        return plan_shard_work(self.asked, self.journal, QuestionIds, seed=SETTINGS.seed, language="en")
+
+    def rows(self) -> list[TileRows]:
+        dealer = LetterDealer(SETTINGS.seed)
+        tiles = (self.asked.asked_tile(place) for place in range(len(self.asked)))
+        return [rows_of(tile, self.journal, dealer, language="en") for tile in tiles]
 
     def content(self, made: MadeShard) -> bytes:
         return self.store.get(made.stored.key)
@@ -129,7 +157,7 @@ def test_shards_are_those_that_one_process_writes(tmp_path: Path) -> None:
         "tiles/train-00000-of-00001.parquet",
     )
     made = {one.info.name: one for one in map(do_shard, planned.todo)}
-    rows = [case.asked.rows(place) for place in range(NUM_TILES)]
+    rows = case.rows()
     infos = write_shards(
         tmp_path,
         plan_shards(rows, shard_mb=1),
@@ -156,6 +184,38 @@ def test_a_restart_writes_what_is_not_whole_and_removes_what_is_not_planned(tmp_
     assert list(map(do_shard, planned.todo)) == [first, second]
     assert not [key for key in case.store.list("shards") if "0123" in key]
     assert case.plan().todo == []
+
+
+def test_a_shard_that_tells_nothing_is_written_again(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    first, *_ = map(do_shard, case.plan().todo)
+    case.store.put(
+        first.stored.key.replace(".parquet", ".json"),
+        json.dumps({"info": first.info._asdict(), "sha256": first.sha256}).encode(),
+    )
+    assert [one.name for one in case.plan().todo] == [first.info.name]
+
+
+def test_what_was_seen_while_shards_were_written_is_told_in_their_order(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    made = {one.info.name: one for one in map(do_shard, reversed(case.plan().todo))}
+    planned = case.plan()  # as a restart finds them
+    assert planned.done == made
+    assert list(read_told([planned.done[name] for name in planned.names], case.store)) == [
+        {"ids": ["a/0_0/OC1", "a/0_0/OC2", "a/100_0/OC1", "a/100_0/OC2"]},
+        {"ids": ["a/200_0/OC1", "a/200_0/OC2", "a/300_0/OC1", "a/300_0/OC2"]},
+        {"ids": []},
+    ]
+    assert list(read_told([], case.store)) == []
+
+
+def test_some_records_of_a_shard_are_made_again_as_they_were(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    shard = do_shard(case.plan().todo[0])
+    job = PickJob(digest=shard.digest, store=case.store, question_ids={"a/0_0/OC2", "a/100_0/OC1"})
+    first, second, *_ = case.rows()
+    assert pick_records(job) == [first.records[1], second.records[0]]
+    assert pick_records(replace(job, question_ids=set())) == []
 
 
 def test_tiles_are_held_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,13 +270,24 @@ def test_a_plan_tells_of_all_that_decides_the_bytes(tmp_path: Path) -> None:
     case = Case(tmp_path)
     digests = [one.digest for one in case.plan().todo]
     assert [one.digest for one in case.plan().todo] == digests
-    others = plan_shard_work(case.asked, case.journal, seed=1, language="en").todo
+    others = plan_shard_work(case.asked, case.journal, QuestionIds, seed=1, language="en").todo
     assert not {one.digest for one in others} & set(digests)
     # the result of a tile came out with another size
     image = picture(0)
     result = TileResult(valid_share=0.75, images={"tile": len(image)}, candidates=(counted(2), counted(3)))
     case.journal.write(case.jobs[0].digest, result, {"tile": image})
     assert [one.digest == old for one, old in zip(case.plan().todo, digests, strict=True)] == [False, True, True]
+
+
+def test_a_plan_that_cannot_be_stored_ends_the_planning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(tmp_path)
+
+    def refuse(*_: Any) -> bool:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(FolderStore, "put", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        case.plan()
 
 
 def test_without_tiles_there_is_nothing_to_do(tmp_path: Path) -> None:
