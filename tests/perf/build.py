@@ -25,7 +25,7 @@ from rsvqa.rsvqa_builder.tiles.executors import count_processors
 from tests.perf.floor import TILE, windows_of
 
 WANTED = {"tiles only": 0.8, "22 tasks": 0.5}
-MAX_WORKER_GB = 1.5
+MAX_WORKER_GB = 0.8
 
 
 @dataclass(frozen=True, slots=True)
