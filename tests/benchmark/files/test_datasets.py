@@ -230,7 +230,7 @@ STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         (pa.struct([("bytes", pa.binary()), ("path", pa.string()), ("mode", pa.string())]), {"bytes": jpeg(0)}),
         (pa.struct([("bytes", pa.string()), ("path", pa.string())]), {"bytes": base64.b64encode(jpeg(0)).decode()}),
     ],
-    ids=str,
+    ids=["list", "binary_view", "string_view", "fixed", "dictionary", "no_path", "more", "base64"],
 )
 @pytest.mark.parametrize("layout", ["arrow", "parquet"])
 def test_images_of_other_writers_columns(tmp_path: Path, kind: pa.DataType, cell: object, layout: str) -> None:
@@ -239,7 +239,10 @@ def test_images_of_other_writers_columns(tmp_path: Path, kind: pa.DataType, cell
     table = pa.Table.from_pylist([row]).append_column("image", pa.array([cell], kind))
     path = tmp_path / f"a.{layout}"
     if layout == "parquet":
-        pq.write_table(table, path)
+        try:
+            pq.write_table(table, path)
+        except pa.ArrowNotImplementedError as error:
+            pytest.skip(f"this pyarrow does not write that: {error}")
     else:
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
@@ -413,7 +416,10 @@ def test_images_may_be_plain_bytes_or_files_beside_the_data(tmp_path: Path, cell
     table = pa.table({**columns, "image": pa.array([value], kind)})
     path = tmp_path / f"set/data.{suffix}"
     if suffix == "parquet":
-        pq.write_table(table, path)
+        try:
+            pq.write_table(table, path)
+        except pa.ArrowNotImplementedError as error:
+            pytest.skip(f"this pyarrow does not write that: {error}")
     else:
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
             writer.write_table(table)
