@@ -21,7 +21,7 @@ from tests.review_browser.data_set import MARKUP, write_data_set
 from tests.review_browser.serving import Server, new_page, wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.browser
 
@@ -418,6 +418,42 @@ def test_a_box_is_drawn_before_the_key_is_seen(blind_server: Server, browser: Br
     assert page.locator("#pane-0 path.mine").count() == 1
     assert "1200, 800 – 1500, 1000" in page.inner_text(".numbers")
     page.context.close()
+
+
+def test_a_key_pressed_before_the_image_is_laid_out_is_not_lost(server: Server, browser: Browser) -> None:
+    page = new_page(browser, server)
+    page.add_init_script(
+        "const late = requestAnimationFrame; requestAnimationFrame = (f) => setTimeout(() => late(f), 700)"
+    )
+    enter(page, server, "ann")
+    for key in ("a", "r"):
+        wait_until(lambda: page.is_hidden("dialog"))
+        before = question_of(page)
+        page.keyboard.press(key)
+        if key == "r":
+            page.wait_for_selector("dialog[open]")
+            page.keyboard.press("4")
+        page.wait_for_function("before => document.querySelector('textarea.question').value !== before", arg=before)
+    assert server.verdicts() == [("OC1", "accepted", ""), ("OP1", "rejected", "not visible in the image")]
+    page.context.close()
+    assert server.problems == []
+
+
+def test_nothing_is_asked_about_a_question_whose_decision_is_on_its_way(server: Server, browser: Browser) -> None:
+    page = new_page(browser, server)
+    held: list[Route] = []
+    page.route("**/decide", lambda route: held.append(route))
+    enter(page, server, "ann")
+    page.keyboard.press("a")
+    wait_until(lambda: page.evaluate("1") == 1 and len(held) == 1)  # events come while it talks to the page
+    for key in ("r", "c", "f", "a"):
+        page.keyboard.press(key)  # its dialog would stay open over the question that comes
+        assert page.query_selector("dialog[open]") is None, key
+    held.pop().continue_()
+    wait_for_question(page, "Is <img")
+    assert server.verdicts() == [("OC1", "accepted", "")]
+    page.context.close()
+    assert server.problems == []
 
 
 @pytest.fixture

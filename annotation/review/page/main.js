@@ -22,6 +22,8 @@ const state = {
   question: null,
   progress: null,
   isBusy: false,
+  isShown: false, // what is awaited is only the image of a question that can be read already
+  waiting: null,
   isBoxMode: false,
 };
 
@@ -49,9 +51,20 @@ async function insist(path, body) {
   }
 }
 
-/** Run one thing at a time; a refusal is shown instead of the problems of the question. */
+/** Say whether an answer of the server is due, so that a key would meet a question that nobody has read. */
+const isSending = () => state.isBusy && !state.isShown;
+
+/**
+ * Run one thing at a time; a refusal is shown instead of the problems of the question.
+ *
+ * What is asked for while an answer is due is left; while only the image is laid out it waits for that.
+ */
 async function exclusively(work) {
-  if (state.isBusy) return;
+  if (isSending()) return;
+  if (state.isBusy) {
+    state.waiting = work;
+    return;
+  }
   state.isBusy = true;
   document.body.classList.add("busy");
   try {
@@ -61,9 +74,12 @@ async function exclusively(work) {
     const hint = "The server was started anew: open the address that it printed. What you changed is kept.";
     editor.setProblems(error.isWordless ? [hint] : error.problems);
   } finally {
-    state.isBusy = false;
+    state.isBusy = state.isShown = false;
     document.body.classList.remove("busy");
   }
+  const { waiting } = state;
+  state.waiting = null;
+  if (waiting) await exclusively(waiting);
 }
 
 // --- questions --------------------------------------------------------------------------------------------------------
@@ -95,6 +111,7 @@ async function show(answer, draft = null) {
   byId("body").scrollTop = 0;
   const showing = showPictures(question, answerBoxes(answer.own, question.guesses, question));
   editor.show(question, draft ?? readDraft(question), { isBlind: answer.is_blind, own: answer.own });
+  state.isShown = true;
   await showing;
 }
 
@@ -111,7 +128,7 @@ function guidelinesPanel({ task }) {
 
 async function comment() {
   const question = state.question;
-  const text = question && (await askComment());
+  const text = question && !isSending() && (await askComment());
   if (!text) return;
   await exclusively(async () => {
     const body = { ...identity(), question_id: question.question_id, text, request_id: newRequestId() };
@@ -193,7 +210,7 @@ const save = () => exclusively(() => decide("save"));
 const skip = () => exclusively(() => decide("skip"));
 
 async function reject() {
-  if (!state.question) return;
+  if (!state.question || isSending()) return; // the reason would go to the question that comes
   const reason = await panels.askReason(state.session.reasons);
   if (reason) await exclusively(() => decide("reject", reason));
 }
@@ -239,6 +256,7 @@ function showFilters() {
 }
 
 async function changeFilters() {
+  if (isSending()) return;
   const filters = await panels.askFilters(state.filters, state.session);
   if (!filters) return;
   state.filters = filters;
@@ -250,6 +268,7 @@ async function changeFilters() {
 }
 
 async function changeReviewer() {
+  if (isSending()) return;
   const name = await panels.askReviewer(state.reviewer);
   if (!name) return;
   await exclusively(async () => {
@@ -262,9 +281,7 @@ async function changeReviewer() {
 }
 
 async function showSummary() {
-  let summary = null;
-  await exclusively(async () => (summary = await insist("summary", identity())));
-  if (summary) panels.showSummary(summary, state.session);
+  await exclusively(async () => void panels.showSummary(await insist("summary", identity()), state.session));
 }
 
 // --- the box by keyboard ----------------------------------------------------------------------------------------------
