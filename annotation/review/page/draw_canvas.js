@@ -227,13 +227,18 @@ export class Canvas {
     canvas.width = this.element.width;
     canvas.height = this.element.height;
     const { x, y, scale } = placing;
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true }); // see `work`
     context.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
     const area = [-x / scale, -y / scale, (width - x) / scale, (height - y) / scale];
     return { model: this.model, version: this.model.version, placing, width, height, canvas, begunAt: performance.now(), work: this.work(context, area, scale) };
   }
 
-  /** Draw all objects of an area, class by class: a step after each few, for one long path takes far more time. */
+  /**
+   * Draw all objects of an area, class by class: a step after each few, for one long path takes far more time.
+   *
+   * A browser may only note down what is to be drawn and draw all of it when the layer is first shown, in one long frame.
+   * Reading a pixel makes it draw now.
+   */
   *work(context, area, scale) {
     const { objects, grid } = this.model;
     const found = grid.find(area);
@@ -253,6 +258,7 @@ export class Canvas {
         this.stroke(outlines, this.colour(name), 1.6, scale, context);
         context.fillStyle = this.colour(name);
         context.fill(dots);
+        context.getImageData(0, 0, 1, 1);
         yield;
       }
     }
