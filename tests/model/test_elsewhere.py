@@ -66,6 +66,7 @@ def test_a_pipeline_of_transformers_replies_as_the_model_does(tmp_path: Path) ->
     ],
     ids=str,
 )
+@pytest.mark.timeout(600)  # flex attention is compiled, minutes beside other programs
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch in torch, by flex attention
 @torch.no_grad()
 def test_any_attention_of_transformers_computes_the_same(attention: Any, expected: list[str], tmp_path: Path) -> None:
