@@ -15,7 +15,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
 from rsvqa.rsvqa_builder.exporting import catalogue, chat_files, chat_tables, coco, evaluators, tables
 from rsvqa.rsvqa_builder.exporting.chats import ChatTarget
-from rsvqa.rsvqa_builder.exporting.families import FAMILIES, family_of
+from rsvqa.rsvqa_builder.exporting.families import FAMILIES, MIN_SEEN_PIXELS, family_of
 from rsvqa.rsvqa_builder.exporting.turns import PICTURE_CHOICES, PictureChoice
 
 
@@ -144,7 +144,10 @@ def _chat_target(name: str, chosen: ChatFormat, target: ExportTarget) -> ChatTar
             f"boxes of {family.name} are pixels of the picture as the training resizes it: give by `max_pixels` the "
             "budget that it will run with"
         )
-    if family.side_factor and target.max_pixels is not None and target.max_pixels < family.side_factor**2:
-        raise ExportError(f"`max_pixels` = {target.max_pixels}: {family.name} wants {family.side_factor**2} or more")
+    if family.side_factor and target.max_pixels is not None and target.max_pixels < MIN_SEEN_PIXELS:
+        raise ExportError(
+            f"`max_pixels` = {target.max_pixels}: {family.name} wants {MIN_SEEN_PIXELS} or more, as its trainers "
+            "enlarge smaller pictures"
+        )
     checkpoint = family.example if model == family.name else model
     return ChatTarget(family=family, checkpoint=checkpoint, max_pixels=target.max_pixels, pictures=pictures)
