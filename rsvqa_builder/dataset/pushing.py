@@ -92,7 +92,7 @@ def push_dataset(
     require_extra("hub", "push")
     from huggingface_hub import CommitOperationDelete, HfApi
 
-    if not _REPO.fullmatch(repo):
+    if not _REPO.fullmatch(str(repo)):
         raise PushError(f"{repo!r} is no name of a data set on the Hub: expected `org/name`")
     api = HfApi(endpoint=endpoint)
     with _told_in_one_line(api, repo):

@@ -112,13 +112,18 @@ def choose(name: str, target: ExportTarget) -> Callable[[Path], Exporter]:
     found = FORMATS.get(name)
     if found is None:
         raise ExportError(f"unknown format {name!r}: expected one of {', '.join(FORMATS)}")
+    if target.model is not None and not isinstance(target.model, str):
+        raise ExportError(
+            f"`for` (in Python model=) = {target.model!r}: expected a family of models, or a checkpoint's name"
+        )
     budget = target.max_pixels
-    if budget is not None and (not isinstance(budget, int) or budget < 1):
+    if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
         raise ExportError(f"`max_pixels` = {budget!r}: expected a whole number above 0")
     if isinstance(found, TableFormat):
         if target != ExportTarget():
             raise ExportError(
-                f"the format {name} is the same for every model: leave out `for`, `max_pixels`, `pictures`"
+                f"the format {name} is the same for every model: leave out `for` (in Python model=), `max_pixels`, "
+                "`pictures`"
             )
         return found.open
     return partial(found.open, target=_chat_target(name, found, target))
@@ -128,7 +133,7 @@ def _chat_target(name: str, chosen: ChatFormat, target: ExportTarget) -> ChatTar
     model = target.model or chosen.default
     if model is None:
         raise ExportError(
-            f"the format {name} holds boxes in the units of one model: give it by `for`, one of "
+            f"the format {name} holds boxes in the units of one model: give it by `for` (in Python model=), one of "
             f"{', '.join(chosen.families)} or a checkpoint of theirs"
         )
     family = family_of(model)
