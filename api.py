@@ -90,7 +90,7 @@ def build(
     models = None
     if annotator != "rules":
         require_extra("llm", "build")
-        require_local(Path(out))
+        require_local(_as_path(out))
         from rsvqa.rsvqa_builder.annotating.job import open_annotator
 
         models = open_annotator(annotator, job)
@@ -110,8 +110,7 @@ def place_of(out: StrPath) -> Path | str:
     """
     if address := bucket_address(out):
         return address
-    require_local(Path(out))
-    return Path(out)
+    return _local(out)
 
 
 def read(path: StrPath) -> DataSet:
@@ -156,6 +155,8 @@ def labels(
     (settings,) = fill_settings([(Build, settings)], keywords, config=_path(config))
     assert settings is not None
     num_workers = count_processors() if workers is None else workers
+    if not isinstance(num_workers, int) or num_workers < 0:
+        raise SettingsError(f"`workers` = {workers!r}: expected a whole number from 0")
     with reporter_of(progress) as reporter:
         return Result(check_labels(settings, num_workers=num_workers, reporter=reporter, out=_target(out)))
 
@@ -506,11 +507,19 @@ def _target(out: StrPath | None) -> Path | None:
 
 def _local(out: StrPath) -> Path:
     """Return a folder or file that is written; refused at once when this machine cannot."""
-    require_local(Path(out))
-    return Path(out)
+    path = _as_path(out)
+    require_local(path)
+    return path
 
 
 def _here(path: StrPath) -> Path:
     """Return a folder or file that is read; refused at once when it lies in an object storage."""
     require_here(path)
-    return Path(path)
+    return _as_path(path)
+
+
+def _as_path(path: StrPath) -> Path:
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise SettingsError(f"expected a path, found {path!r}") from error

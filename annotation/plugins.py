@@ -27,6 +27,20 @@ BYTE_MAKERS = ("task", "labels", "layout", "classes")
 """Kinds that may change a byte of a data set."""
 
 
+_TEXT_FILE = ("text file, as `importlib.resources.files` gives it", ("read_text",))
+_FUNCTION = ("function", ("__call__",))
+_EXPECTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "task": ("TaskPlugin", ("info", "ask", "wording", "checks")),
+    "labels": ("LabelReader", ("suffixes", "shapes", "is_of_one_picture", "read")),
+    "classes": _TEXT_FILE,
+    "benchmark": _TEXT_FILE,
+    "scorer": _FUNCTION,
+    "model": _FUNCTION,
+    "executor": _FUNCTION,
+}
+"""What an entry point of a kind leads to, and what that has at least."""
+
+
 class PluginError(RsvqaError):
     """What was asked for by name is not there, is there twice, or cannot be imported."""
 
@@ -55,11 +69,18 @@ def load_plugin(kind: str, name: str, *, ours: Iterable[str] = ()) -> Any:  # no
             f"{kind} {name!r} is brought by two packages, {' and '.join(map(_package, points))}: uninstall one"
         )
     try:
-        return points[0].load()
-    except Exception as error:  # whatever an import of somebody else's code may raise
+        found_there = points[0].load()
+    except (Exception, SystemExit) as error:  # whatever an import of somebody else's code may raise
         raise PluginError(
             f"{kind} {name!r} of {_package(points[0])} cannot be imported ({points[0].value}): {error!r}"
         ) from error
+    expected, parts = _EXPECTED.get(kind, ("", ()))
+    if missing := [part for part in parts if not hasattr(found_there, part)]:
+        raise PluginError(
+            f"{kind} {name!r} of {package_of(kind, name)}: {points[0].value} is no {expected}: it has no "
+            f"{', '.join(missing).replace('__call__', 'call')}"
+        )
+    return found_there
 
 
 def has_plugin(kind: str, name: str) -> bool:

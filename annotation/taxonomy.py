@@ -10,12 +10,13 @@ planning" sits under "Complex reasoning").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import RLock
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from rsvqa.annotation.errors import RsvqaError
 
@@ -348,6 +349,43 @@ class _Taxonomy(Mapping[str, TaskInfo]):
         return self._all
 
 
+def _fault_of(info: TaskInfo) -> str | None:
+    """Return what is wrong with an entry of another package: it is stored in data and read back from them."""
+    if not info.is_own:
+        return "info.is_own must be true: it is no task of XLRS-Bench"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", info.name):
+        return "info.name: expected small letters, digits and '_'"
+    if not re.fullmatch(r"[A-Za-z]+", str(info.short)):
+        return f"info.short = {info.short!r}: expected letters, a number stands behind them in the ids of questions"
+    if info.level_1 not in get_args(Level1):
+        return f"info.level_1 = {info.level_1!r}: expected {' or '.join(get_args(Level1))}"
+    if not (info.level_2 and info.level_3):
+        return "info.level_2 and info.level_3: expected what pages call the group and the task"
+    if not re.fullmatch(r"[^/]*[^/\s][^/]*/[^/]*[^/\s][^/]*", str(info.category)):
+        return f"info.category = {info.category!r}: expected GROUP/TASK"
+    if (
+        not isinstance(info.forms, tuple)
+        or not info.forms
+        or not all(isinstance(one, AnswerForm) for one in info.forms)
+    ):
+        return f"info.forms = {info.forms!r}: expected a tuple of AnswerForm"
+    if info.num_dates not in (1, 2):
+        return f"info.num_dates = {info.num_dates!r}: expected 1 or 2"
+    return None
+
+
+def _fault_beside(plugin: Any) -> str | None:  # noqa: ANN401  whatever another package brings
+    """Return what is wrong with the rest of a `TaskPlugin`."""
+    if not callable(plugin.ask):
+        return f"ask = {plugin.ask!r}: expected a task function"
+    if not isinstance(plugin.wording, Mapping):
+        return f"wording = {plugin.wording!r}: expected phrases by language"
+    for check in plugin.checks:
+        if not (isinstance(check, tuple) and len(check) == 2 and isinstance(check[0], str) and callable(check[1])):
+            return f"checks: expected pairs of a reason and a function of a question, found {check!r}"
+    return None
+
+
 def _tasks_of_packages(ours: Mapping[str, TaskInfo]) -> dict[str, TaskInfo]:
     """Return the tasks that installed packages bring, by name, sorted.
 
@@ -358,14 +396,16 @@ def _tasks_of_packages(ours: Mapping[str, TaskInfo]) -> dict[str, TaskInfo]:
 
     known = dict(ours)
     for name, plugin in load_plugins("task").items():
-        info = getattr(plugin, "info", None)
+        info = plugin.info
         where = f"task {name!r} of {package_of('task', name)}"
         if not isinstance(info, TaskInfo) or info.name != name:
             raise PluginError(f"{where}: expected a TaskPlugin whose info.name is {name!r}")
-        if not info.is_own:
-            raise PluginError(f"{where}: info.is_own must be true: it is no task of XLRS-Bench")
+        if fault := _fault_of(info) or _fault_beside(plugin):
+            raise PluginError(f"{where}: {fault}")
         if taken := next((one for one in known.values() if {one.name, one.short} & {name, info.short}), None):
             raise PluginError(f"{where}: its name or short name {info.short!r} is that of the task {taken.name!r}")
+        if taken := next((one for one in known.values() if one.category == info.category), None):
+            raise PluginError(f"{where}: its category {info.category!r} is that of the task {taken.name!r}")
         known[name] = info
     return {name: info for name, info in known.items() if name not in ours}
 

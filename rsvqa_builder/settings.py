@@ -104,7 +104,9 @@ def _alone(src: object) -> object:
     if isinstance(src, list | tuple) and len(src) < 2:
         if not src:
             raise ValueError("expected at least one source")
-        return src[0]
+        src = src[0]
+    if "" in (src if isinstance(src, list | tuple) else [src]):
+        raise ValueError("expected a path or an address, found an empty text")
     return src
 
 

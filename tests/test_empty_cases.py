@@ -185,7 +185,7 @@ def test_empty_replies_are_scored_and_said_first(inputs: Inputs, tmp_path: Path)
     replies.write_text("\n".join(json.dumps({"key": str(number), "reply": ""}) for number in range(4)))
     run = rsvqa("bench", "--model", f"fake:{replies}", "--data", inputs.questions, "--out", tmp_path / "run")
     assert run.code == 0
-    assert run.out.splitlines()[1] == "4 replies hold no answer: Object color × 4."
+    assert run.out.splitlines()[1] == "4 replies hold no answer: Object colour × 4."
 
 
 @pytest.mark.parametrize("manner", ["400", "refusal"])

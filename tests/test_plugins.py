@@ -250,8 +250,19 @@ ODD = """
 from dataclasses import replace
 from tree_health.task import TREE_HEALTH
 CLASH = replace(TREE_HEALTH, info=replace(TREE_HEALTH.info, name="clash", short="OC"))
+def changed(name, **changes):
+    return replace(TREE_HEALTH, info=replace(TREE_HEALTH.info, name=name, short=changes.pop("short", "X"), **changes))
+NUMBER = 1
+SAME = changed("same", category="Counting/Overall counting")
+FORMLESS = changed("formless", forms="one_of")
+NUMBERED = changed("numbered", short="T1")
+UNCHECKED = replace(changed("unchecked"), checks=("trees",))
 class Reader:
-    suffixes = (".csv",)
+    suffixes, shapes, is_of_one_picture, read = (".csv",), ("polygon",), True, None
+def fails(settings):
+    raise ValueError("no weights")
+def nothing(settings):
+    return None
 """
 
 
@@ -270,6 +281,19 @@ class Reader:
             "task.clash = odd_plugin:CLASH",
             "task 'clash' of odd 3.1: its name or short name 'OC' is that of the task 'overall_counting'$",
         ),
+        (
+            "task.number = odd_plugin:NUMBER",
+            "odd_plugin:NUMBER is no TaskPlugin: it has no info, ask, wording, checks$",
+        ),
+        ("task.same = odd_plugin:SAME", "its category 'Counting/Overall counting' is that of the task 'overall_count"),
+        ("task.formless = odd_plugin:FORMLESS", r"info\.forms = 'one_of': expected a tuple of AnswerForm$"),
+        ("task.numbered = odd_plugin:NUMBERED", r"info\.short = 'T1': expected letters"),
+        (
+            "task.unchecked = odd_plugin:UNCHECKED",
+            "checks: expected pairs of a reason and a function of a question, found",
+        ),
+        ("task.leaves = leaving_plugin:X", r"task 'leaves' of odd cannot be imported .*: SystemExit\(3\)$"),
+        ("labels.number = odd_plugin:NUMBER", "odd_plugin:NUMBER is no LabelReader: it has no suffixes, shapes"),
         ("labels.odd = odd_plugin:Reader", r"labels 'odd' of odd 3\.1: the suffix \.csv is read by rsvqa$"),
         ("layout.odd = odd_plugin:ODD", "layout 'odd' of odd cannot be imported"),
         ("taks.odd = odd_plugin:X", r"the entry point 'taks\.odd' of odd in the group rsvqa is not KIND\.NAME"),
@@ -279,12 +303,32 @@ def test_a_package_that_cannot_be_used_is_one_line_that_names_it(
     place: Path, tmp_path: Path, entry_points: str, message: str
 ) -> None:
     install(tmp_path, version="3.1", name="odd", entry_points=entry_points, code=ODD)
+    (tmp_path / "leaving_plugin.py").write_text("raise SystemExit(3)\n")
     words = ("build", "--src", "plots", "--labels", "crowns", "--tile-size", "256", "--workers", "0")
     done = rsvqa(place, *words, "--out", str(tmp_path / "set"), site=tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert re.search(message, line), line
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("fails", r"the model 'odd' of odd 3\.1 cannot be opened: ValueError\('no weights'\)$"),
+        ("nothing", "the model 'odd' of odd 3.1 opened None, which is no BenchModel: it has no name, box_convention, "),
+        ("NUMBER", r"model 'odd' of odd 3\.1: odd_plugin:NUMBER is no function: it has no call$"),
+    ],
+)
+def test_a_model_that_cannot_be_opened_is_one_line_that_names_its_package(
+    built: Path, tmp_path: Path, function: str, message: str
+) -> None:
+    points = f"task.tree_health = tree_health.task:TREE_HEALTH\nmodel.odd = odd_plugin:{function}"
+    install(tmp_path, version="3.1", name="odd", entry_points=points, code=ODD)
+    words = ("bench", "--model", "odd:A", "--data", str(built.parent / "set"), "--split", "train")
+    done = rsvqa(tmp_path, *words, "--tasks", "TH", "--out", "run", site=tmp_path)
+    assert done.returncode == 1
+    assert re.search(message, done.stderr.splitlines()[-1]), done.stderr
 
 
 @pytest.mark.parametrize(

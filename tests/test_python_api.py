@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def test_settings_are_keywords_objects_or_a_file_and_keywords_go_first(place: Pa
         ({}, "^`src` is needed$"),
         ({"src": "scenes", "tile_size": 1}, "^`tile_size` = 1: Input should be greater than or equal to 64$"),
         ({"src": "nowhere/"}, "nowhere"),
+        ({"src": ""}, "^`src` = .*: expected a path or an address, found an empty text$"),
+        ({"src": ("scenes", "")}, "^`src` = .*: expected a path or an address, found an empty text$"),
         ({"settings": "scenes/"}, "^expected BuildSettings, found 'scenes/': give single settings as keywords$"),
         ({"src": "scenes", "execution": 2}, "^expected ExecutionSettings, found 2: give single settings as keywords$"),
     ],
@@ -117,6 +120,46 @@ def test_what_is_wrong_is_one_line_of_one_kind_of_error(tmp_path: Path, words: d
         rsvqa.build(out=tmp_path / "set", **words)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda _: rsvqa.build(src="scenes", out=None), "^expected a path, found None$"),  # type: ignore[arg-type]
+        (lambda _: rsvqa.read(7), "^expected a path, found 7$"),  # type: ignore[arg-type]
+        (lambda _: rsvqa.compare("a", None), "^expected a path, found None$"),  # type: ignore[arg-type]
+        (lambda _: rsvqa.labels(src="scenes", workers=-1), "^`workers` = -1: expected a whole number from 0$"),
+        (lambda data: rsvqa.export(data, None, format="xlrs"), "^expected a path, found None$"),  # type: ignore[arg-type]
+        (
+            lambda data: rsvqa.export(data, "out", format="swift", model=3),  # type: ignore[arg-type]
+            "^`for` \\(in Python model=\\) = 3: expected a family of models, or a checkpoint's name$",
+        ),
+        (
+            lambda data: rsvqa.export(data, "out", format="swift", model="qwen3-vl", max_pixels=True),
+            "^`max_pixels` = True: expected a whole number above 0$",
+        ),
+    ],
+)
+def test_what_is_no_path_or_no_number_is_one_line_too(built: Path, call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(rsvqa.RsvqaError, match=message):
+        call(built)
+
+
+def test_a_data_set_outlives_a_change_of_folder(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(built.parent)
+    data = rsvqa.read(built.name)
+    monkeypatch.chdir(tmp_path)
+    assert data[0].question_id == next(iter(rsvqa.read(built))).question_id
+
+
+def test_a_slice_is_a_list_of_questions(built: Path) -> None:
+    data = rsvqa.read(built).filter(tasks="OC,OP")
+    ids = [question.question_id for question in data]
+    assert len(ids) > 5
+    for which in (slice(0, 3), slice(2, None, 2), slice(-2, None), slice(None, None, -3), slice(4, 1, -1), slice(3, 3)):
+        assert [question.question_id for question in data[which]] == ids[which]
+    with pytest.raises(TypeError):
+        data[1.5]  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("how", ["script", "stdin", "command"])

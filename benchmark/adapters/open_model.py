@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.extras import require_extra
-from rsvqa.annotation.plugins import load_plugin, require_ours
+from rsvqa.annotation.plugins import load_plugin, package_of, require_ours
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.adapters.baselines import FakeModel, MajorityModel, RandomModel
 from rsvqa.benchmark.adapters.foreign_replies import ForeignReplies
@@ -76,12 +77,24 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
 
         return open_vllm_model(settings, samples)
     if settings.adapter is not None:
-        model: BenchModel = load_plugin("model", settings.adapter)(settings)
-        return model
+        return _open_plugin(settings, settings.adapter)
     _refuse_lost_folder(name)
     from rsvqa.benchmark.adapters.transformers_model import open_transformers_model
 
     return open_transformers_model(settings)
+
+
+def _open_plugin(settings: BenchSettings, name: str) -> BenchModel:
+    where = f"the model {name!r} of {package_of('model', name)}"
+    try:
+        model: BenchModel = load_plugin("model", name)(settings)
+    except RsvqaError:
+        raise
+    except Exception as error:  # whatever somebody else's code may raise
+        raise ModelError(f"{where} cannot be opened: {error!r}") from error
+    if missing := [part for part in ("name", "box_convention", "describe", "reply") if not hasattr(model, part)]:
+        raise ModelError(f"{where} opened {model!r}, which is no BenchModel: it has no {', '.join(missing)}")
+    return model
 
 
 def _refuse_lost_folder(name: str) -> None:

@@ -108,7 +108,7 @@ def _task_rows(
 
 def _task_row(task: TaskResult, choice: ChoiceResult, peers: Mapping[int, float], optional: Optional) -> str:
     return (
-        f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td>{_cells(choice, peers, optional)}"
+        f"<tr><td>{escape(task.title)} <abbr>{escape(task.short)}</abbr></td>{_cells(choice, peers, optional)}"
         f"{_questions(choice.strict)}</tr>"
     )
 

@@ -152,7 +152,7 @@ def _start(question: str) -> str:
 def _facets(rows: Sequence[_Row], *, is_pair: bool) -> list[Facet]:
     order = in_order(first.reply.task for first, _ in rows)
     labels = {first.reply.task: label_of(first.reply) for first, _ in rows}
-    tasks = [f"{labels[name].level_3} ({labels[name].short})" for name in order]
+    tasks = [f"{labels[name].title} ({labels[name].short})" for name in order]
     facets = [Facet("task", "Task", tasks, [order.index(first.reply.task) for first, _ in rows])]
     if is_pair:
         facets.append(Facet("runs", "Runs", _RUNS, [_RUNS.index(_standing(*row)) for row in rows]))

@@ -92,7 +92,7 @@ def _shaded(count: int, total: int) -> str:
 def _letter_row(task: TaskResult, choice: ChoiceResult) -> str:
     said = {letters or _NONE: count for letters, count in choice.strict_letters.items()}
     return (
-        f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td><td>{_stack(choice.right_letters)}</td>"
+        f"<tr><td>{escape(task.title)} <abbr>{escape(task.short)}</abbr></td><td>{_stack(choice.right_letters)}</td>"
         f"<td>{_stack(said)}</td></tr>"
     )
 

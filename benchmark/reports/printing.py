@@ -57,7 +57,7 @@ def _difference_row(difference: Difference) -> tuple[str, ...]:
     test, figure = difference.test, difference.difference
     info = TASKS.get(difference.name)
     return (
-        info.level_3 if info else difference.name,
+        info.title if info else difference.name,
         percent(difference.first),
         percent(difference.second),
         f"{100 * (figure.value or 0.0):+.1f}",

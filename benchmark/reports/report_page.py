@@ -146,7 +146,7 @@ def _box_section(rows: Sequence[BoxRow]) -> str:
 
 def _text_section(tasks: Iterable[TaskResult]) -> str:
     parts = [
-        f"<h3>{escape(task.level_3)} <abbr>{escape(task.short)} · {escape(language)}</abbr></h3><dl class='metrics'>"
+        f"<h3>{escape(task.title)} <abbr>{escape(task.short)} · {escape(language)}</abbr></h3><dl class='metrics'>"
         + "".join(
             f"<div><dt>{escape(name)}</dt><dd>{'–' if figure.value is None else f'{figure.value:.4f}'}"
             f"<small>{escape(raw_spread(figure))}</small></dd></div>"

@@ -77,7 +77,7 @@ class BoxRow(NamedTuple):
 
 def box_rows(results: Results) -> list[BoxRow]:
     """Return the sub-tasks that ask for boxes, and all of them together where that is a figure."""
-    rows = [BoxRow(task.level_3, task.short, task.box) for task in results.tasks if task.box is not None]
+    rows = [BoxRow(task.title, task.short, task.box) for task in results.tasks if task.box is not None]
     return rows if results.boxes is None else [*rows, BoxRow("all", "", results.boxes)]
 
 
@@ -286,7 +286,7 @@ def optional_figures(accuracies: Accuracies, columns: Iterable[Measure]) -> Iter
 
 def _task_cells(task: TaskResult, choice: ChoiceResult, optional: Iterable[Measure]) -> list[str]:
     return [
-        _escaped(f"{task.short} {task.level_3}"),
+        _escaped(f"{task.short} {task.title}"),
         *_accuracy_cells(choice, optional),
         f"{percent(choice.strict_no_answer)} / {percent(choice.official_no_answer)}",
         f"{choice.strict.num_questions} on {choice.strict.num_images}",
@@ -331,7 +331,7 @@ def _text_block(task: TaskResult, language: str, text: TextResult) -> str:
         for name, figure in text.metrics.items()
     ]
     return (
-        f"## {_escaped(task.level_3)} ({_escaped(language)})\n\nComputed by {_escaped(text.implementation)}. "
+        f"## {_escaped(task.title)} ({_escaped(language)})\n\nComputed by {_escaped(text.implementation)}. "
         f"Empty replies: {text.num_empty}.\n\n" + _table(["metric", "value", "95 %"], rows)
     )
 

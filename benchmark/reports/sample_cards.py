@@ -138,7 +138,7 @@ def make_card(runs: Sequence[Measured | None]) -> SampleCard:
     )
     return SampleCard(
         sample_id=reply.sample_id,
-        task=label.level_3,
+        task=label.title,
         short=label.short,
         language=reply.language,
         question=reply.question,

@@ -134,7 +134,7 @@ def _parts(results: Results, run: Path, protocols: Sequence[Protocol] | None) ->
     for task in results.tasks:
         for language, text in task.texts.items():
             shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in text.metrics.items())
-            yield f"{task.level_3} ({language}): {shown}"
+            yield f"{task.title} ({language}): {shown}"
     yield from ("", f"Report: {run / PAGE_FILE}")
 
 
@@ -149,7 +149,7 @@ def _unread(results: Results) -> Iterator[str]:
     """Yield how many replies hold no answer; they are in the figures, and right in none."""
     counts = [(task, _num_unread(task)) for task in results.tasks]
     if total := sum(count for _, count in counts):
-        by_task = ", ".join(f"{task.level_3} × {count:,}" for task, count in counts if count)
+        by_task = ", ".join(f"{task.title} × {count:,}" for task, count in counts if count)
         yield f"{total:,} replies hold no answer: {by_task}."
 
 
@@ -203,7 +203,7 @@ class _Shown(NamedTuple):
 def _shown(results: Results) -> Iterator[_Shown]:
     for task in results.tasks:
         if task.choice is not None:
-            yield _Shown(task.level_3, task.choice, task.choice.strict.num_questions)
+            yield _Shown(task.title, task.choice, task.choice.strict.num_questions)
     for average in results.averages:
         if average.key in _SHOWN_AVERAGES and not average.missing:
             yield _Shown(average.name, average, average.strict.num_questions)

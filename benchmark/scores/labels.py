@@ -19,6 +19,16 @@ class TaskLabel(NamedTuple):
     level_3: str
     is_own: bool
 
+    @property
+    def title(self) -> str:
+        """What pages call the task; see `title_of`."""
+        return title_of(self.name, self.level_3)
+
+
+def title_of(task: str, level_3: str) -> str:
+    """Return what pages call a task: ours in our spelling, another benchmark's group as that benchmark writes it."""
+    return TASKS[task].title if task in TASKS else level_3
+
 
 def label_of(reply: StoredReply) -> TaskLabel:
     """Return the label of a reply's task."""

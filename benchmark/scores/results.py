@@ -16,6 +16,7 @@ from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.run_record import RunRecord
 from rsvqa.benchmark.files.verdicts import Judge
 from rsvqa.benchmark.scores.intervals import Interval
+from rsvqa.benchmark.scores.labels import title_of
 from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.rsvqa_builder.files import write_atomically
 
@@ -176,6 +177,11 @@ class TaskResult(BaseModel):
     choice: ChoiceResult | None = None
     box: BoxResult | None = None
     texts: Mapping[str, TextResult] = {}
+
+    @property
+    def title(self) -> str:
+        """What pages call the sub-task; `level_3` stays as it was published."""
+        return title_of(self.task, self.level_3)
 
 
 class Average(Accuracies):

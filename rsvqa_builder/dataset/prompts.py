@@ -18,8 +18,13 @@ from rsvqa.rsvqa_builder.dataset.records import Record
 _BOX_ANSWER = f"Answer with [x_min, y_min, x_max, y_max], {UNITS_SAID['0-1']}."
 
 
-_MARKS = re.compile(r"<(?:image|video|audio|bbox|ref-object|IMG_CONTEXT)>|<\|[^<>|\s]{1,40}\|>")
-"""What stands for something else than itself: placeholders of trainers, and tokens of chat templates."""
+_MARKS = re.compile(
+    # of trainers, of tokenizers (InternVL, LLaMA), of chat templates
+    r"<(?:image|video|audio|bbox|ref-object|cot-process|start-image|IMG_CONTEXT|unk|pad)>"
+    r"|</?(?:img|ref|box|quad|s|think|tool_call|tool_response)>"
+    r"|<\|[^<>|\s]{1,40}\|>"
+)
+"""What stands for something else than itself: placeholders of trainers, and tokens of models and chat templates."""
 
 
 class Exchange(NamedTuple):

@@ -2,7 +2,8 @@
 
 What surprises is that `upload_folder` of huggingface_hub is not used: with Xet storage it commits a large folder in
 several steps, and a push that dies leaves a part of a data set that loads. `create_commit` sends the contents first,
-stored under their digests, where nobody sees them. A repeated push finds those there and does not send them again.
+stored under their digests, where nobody sees them. A repeated push finds those there and does not send them again. A
+file that changes between its check and the commit stops the push: with Xet the Hub would take it as it is.
 
 The token is huggingface_hub's affair: `HF_TOKEN` or what `hf auth login` has stored. It is neither taken as an argument
 nor written anywhere.
@@ -11,7 +12,7 @@ nor written anywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,11 +93,12 @@ def push_dataset(
     require_extra("hub", "push")
     from huggingface_hub import CommitOperationDelete, HfApi
 
-    if not _REPO.fullmatch(repo):
+    if not _REPO.fullmatch(str(repo)):
         raise PushError(f"{repo!r} is no name of a data set on the Hub: expected `org/name`")
     api = HfApi(endpoint=endpoint)
     with _told_in_one_line(api, repo):
         api.whoami()  # a wrong token is told before hours of reading
+    stamps = _stamps(src)
     digests = verified_files(src)
     additions = [_addition(src, name, digest) for name, digest in sorted(digests.items())]
     with _told_in_one_line(api, repo):
@@ -107,7 +109,10 @@ def push_dataset(
             for file in before.siblings or ()
             if is_own_file(file.rfilename) and file.rfilename not in digests
         )
-        with nullcontext() if progress else _without_bars():
+        with nullcontext() if progress else _in_silence():
+            api.preupload_lfs_files(repo, additions, repo_type=_KIND)
+            if changed := sorted(name for name in digests if _stamps(src, [name]).get(name) != stamps.get(name)):
+                raise PushError(f"{src / changed[0]} was changed while it was pushed: nothing was committed")
             commit = api.create_commit(
                 repo,
                 [*additions, *(CommitOperationDelete(name) for name in outdated)],
@@ -119,6 +124,17 @@ def push_dataset(
     return PushResult(
         url=url, commit=commit.oid, num_files=len(additions), num_bytes=num_bytes, num_removed=len(outdated)
     )
+
+
+def _stamps(src: Path, names: Iterable[str] | None = None) -> dict[str, tuple[int, int]]:
+    """Return size and time of files, by name below `src`; of all that are there by default."""
+    paths = src.rglob("*") if names is None else [src / name for name in names]
+    found = {}
+    for path in paths:
+        if path.is_file():
+            known = path.stat()
+            found[path.relative_to(src).as_posix()] = known.st_size, known.st_mtime_ns
+    return found
 
 
 def _addition(src: Path, name: str, digest: str | None) -> CommitOperationAdd:
@@ -139,14 +155,17 @@ def _prepared_repo(api: HfApi, repo: str, *, private: bool, gated: bool) -> str:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+def _in_silence() -> Iterator[None]:
+    """Without huggingface_hub's bars, and without what it says of each attempt that it repeats."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
-    were_disabled = are_progress_bars_disabled()
+    were_disabled, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if not were_disabled:
             enable_progress_bars()
 
@@ -175,7 +194,7 @@ def _reason(error: BaseException, endpoint: str, repo: str) -> str:
     answer = next((one for one in chain if isinstance(one, HfHubHTTPError)), None)
     if answer is None:
         unheard = next((one for one in chain if isinstance(one, (HTTPError, ConnectionError, TimeoutError))), None)
-        what = " ".join(f"{type(unheard or error).__name__}: {unheard or error}".split())
+        what = " ".join(f"{type(unheard or chain[-1]).__name__}: {unheard or chain[-1]}".split())
         if unheard is not None:
             return f"the Hub at {endpoint} cannot be reached ({what}): see to the network and HF_ENDPOINT, then {again}"
         return f"the data set was not pushed to {repo} ({what}): {again}"
@@ -187,6 +206,12 @@ def _reason(error: BaseException, endpoint: str, repo: str) -> str:
         )
     if status == 403:
         return f"the token may not write to {repo} (403, {said}): take one with the right to write there"
+    if status == 404:
+        return (
+            f"the Hub at {endpoint} knows no {repo}, or not for this token (404, {said}): see to the name and the token"
+        )
+    if status == 429:
+        return f"the Hub at {endpoint} takes no more for now (429, {said}): wait some minutes, then {again}"
     if status == 412:
         return f"{repo} was changed by somebody else meanwhile (412): look at it, then {again}"
     return f"the Hub at {endpoint} answered {status} ({said}) when {repo} was pushed: {again}"

@@ -2,12 +2,14 @@
 
 https://docs.mlcommons.org/croissant/docs/croissant-spec.html and croissant-rai-spec.html. What surprises: the shards
 have no digests here, as those stand in `build.toml`, and no address, as nobody knows yet where the data set will be
-published. Whatever cannot be known from the build, such as a citation, is left out and not made up.
+published. Whatever cannot be known from the build, such as the day of publication, is left out and not made up.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -62,6 +64,8 @@ _CONTEXT: Mapping[str, Any] = {
 }
 """The context of the specification, word for word: validators compare it."""
 
+_RELEASE = re.compile(r"(?:(?:0|[1-9]\d*)\.){2}(?:0|[1-9]\d*)", re.ASCII)
+
 _SPLITS = "splits"
 _RECORD_SETS: Mapping[TableKind, tuple[str, str]] = {
     "data": ("questions", "One record per question; questions about a tile share its image."),
@@ -111,6 +115,8 @@ def render_croissant(facts: CardFacts) -> str:
             f"{facts.statistics.num_tiles:,} tiles of {len(facts.statistics.scenes):,} remote-sensing scenes, built by "
             f"rsvqa. {says_who_wrote(facts.statistics)}"
         ),
+        "version": _version(facts),
+        "citeAs": _citation(facts),
         "license": _licences(facts),
         "inLanguage": list(facts.statistics.languages),
         "keywords": list(TAGS),
@@ -121,6 +127,32 @@ def render_croissant(facts: CardFacts) -> str:
     }
     known = {name: value for name, value in described.items() if value not in ([], "")}
     return json.dumps(known, ensure_ascii=False, indent=2) + "\n"
+
+
+def _version(facts: CardFacts) -> str:
+    """Return the release that wrote the data set and twelve digits that another content would not have.
+
+    Annotations and reviews keep the fingerprint of the build, so what they change is counted in. Empty where the
+    release is not known, or has another form than three numbers: catalogues take nothing else.
+    """
+    release = facts.versions.get("rsvqa", "")
+    if not _RELEASE.fullmatch(release):
+        return ""
+    content = (facts.fingerprint, facts.statistics.to_json(facts.audit), [tuple(shard) for shard in facts.shards])
+    return f"{release}+{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}"
+
+
+def _citation(facts: CardFacts) -> str:
+    """Return an entry of BibTeX; who publishes the data set, and where, is not known."""
+    version, tool = _version(facts), f"rsvqa {facts.versions.get('rsvqa', '')}".strip()
+    sources = f" from {_listed(sorted(facts.sources))}" if len(facts.sources) > 1 else ""
+    note = ", ".join(filter(None, (version and f"Version {version}", f"built with {tool}{sources}")))
+    key = re.sub(r"[^A-Za-z0-9_-]+", "-", facts.name).strip("-") or "data-set"
+    return f"@misc{{{key},\n  title = {{{_tex(facts.name)}}},\n  note = {{{_tex(note[0].upper() + note[1:])}}}\n}}"
+
+
+def _tex(text: str) -> str:
+    return re.sub(r"[&%$#_]", r"\\\g<0>", re.sub(r"[{}\\~^\s]+", " ", text)).strip()
 
 
 def _licences(facts: CardFacts) -> list[str]:

@@ -126,6 +126,10 @@ class ChatExporter:
             self.close()
 
 
+_LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
+"""JSON leaves them as they are within a text, and readers that split lines by Unicode end a line there."""
+
+
 class JsonLines:
     """Files of one JSON object per line, opened when their first line comes."""
 
@@ -139,4 +143,4 @@ class JsonLines:
         if name not in self.files:
             file = (self._folder / name).open("w", encoding="utf-8", newline="\n")
             self.files[name] = self._opened.enter_context(file)
-        self.files[name].write(json.dumps(entry, ensure_ascii=False) + "\n")
+        self.files[name].write(json.dumps(entry, ensure_ascii=False).translate(_LINE_ENDS) + "\n")

@@ -284,7 +284,7 @@ def _without_holes(outline: BaseGeometry) -> Iterator[Polygon]:
 
 def _coco_box(box: Box) -> dict[str, Any]:
     width, height = box.x_max - box.x_min, box.y_max - box.y_min
-    corner_and_size = [round(value, 2) for value in (box.x_min, box.y_min, width, height)]
+    corner_and_size = [round(value, 2) + 0.0 for value in (box.x_min, box.y_min, width, height)]  # no -0.0
     return {"bbox": corner_and_size, "area": round(width * height, 2)}
 
 

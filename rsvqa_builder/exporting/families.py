@@ -23,6 +23,8 @@ from rsvqa.annotation.wording.box_units import BoxUnits
 
 MIN_SEEN_PIXELS = 112 * 112
 """Below this a picture is enlarged by some trainers of models of pixels and not by others (16 x 28 x 28)."""
+MAX_ELONGATION = 200
+"""A picture that is longer is refused by some processors of models of pixels and cut short by others."""
 
 SWIFT_BOX = "<bbox>"
 SWIFT_NAME = "<ref-object>"
@@ -76,6 +78,33 @@ class BoxFamily:
         sides = (seen.width, seen.height) if self.units == "pixels" else (1000, 1000)
         return tuple(str(round(share * side)) for share, side in zip(shares, sides * 2, strict=False))
 
+    def is_over(self, size: ImageSize, max_pixels: int | None) -> bool:
+        """Return whether a picture is to be reduced before a trainer gets it.
+
+        Of models of pixels also one that is within the budget itself, and beyond it once its sides are multiples: some
+        trainers' processors know of the budget, and others' do not.
+        """
+        if max_pixels is None:
+            return False
+        rounded = size if self.side_factor is None else _rounded(size, self.side_factor)
+        return max(size.height * size.width, rounded.height * rounded.width) > max_pixels
+
+    def unfit_size(self, size: ImageSize, max_pixels: int | None) -> str | None:
+        """Return why trainers would not agree on the size at which a picture is seen, or None."""
+        if self.side_factor is None:
+            return None
+        seen = self.seen_size(size, max_pixels)
+        shown = seen if self.is_over(size, max_pixels) else size
+        if shown.height * shown.width < MIN_SEEN_PIXELS:
+            return f"picture of less than {MIN_SEEN_PIXELS} px, which trainers enlarge differently"
+        if min(shown) < self.side_factor:
+            return f"picture narrower than {self.side_factor} px, which trainers enlarge differently"
+        if max(shown) > MAX_ELONGATION * min(shown):
+            return f"picture more than {MAX_ELONGATION} times as long as wide, which trainers refuse"
+        if self.seen_size(shown, max_pixels) != seen:
+            return "picture so narrow that it is not to be reduced to the budget"
+        return None
+
     def seen_size(self, size: ImageSize, max_pixels: int | None) -> ImageSize:
         """Return the size at which a picture is seen in a training with `max_pixels`.
 
@@ -98,7 +127,7 @@ def smart_size(size: ImageSize, *, factor: int, max_pixels: int, min_pixels: int
 
     As `smart_resize` of transformers (models/qwen2_vl/image_processing_qwen2_vl.py), down to the last pixel.
     """
-    height, width = round(size.height / factor) * factor, round(size.width / factor) * factor
+    height, width = _rounded(size, factor)
     if height * width > max_pixels:
         ratio = math.sqrt(size.height * size.width / max_pixels)
         height = max(factor, math.floor(size.height / ratio / factor) * factor)
@@ -108,6 +137,10 @@ def smart_size(size: ImageSize, *, factor: int, max_pixels: int, min_pixels: int
         height = math.ceil(size.height * ratio / factor) * factor
         width = math.ceil(size.width * ratio / factor) * factor
     return ImageSize(height, width)
+
+
+def _rounded(size: ImageSize, factor: int) -> ImageSize:
+    return ImageSize(round(size.height / factor) * factor, round(size.width / factor) * factor)
 
 
 def _within(size: ImageSize, max_pixels: int | None) -> ImageSize:

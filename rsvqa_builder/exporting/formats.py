@@ -15,7 +15,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
 from rsvqa.rsvqa_builder.exporting import catalogue, chat_files, chat_tables, coco, evaluators, tables
 from rsvqa.rsvqa_builder.exporting.chats import ChatTarget
-from rsvqa.rsvqa_builder.exporting.families import FAMILIES, family_of
+from rsvqa.rsvqa_builder.exporting.families import FAMILIES, MIN_SEEN_PIXELS, family_of
 from rsvqa.rsvqa_builder.exporting.turns import PICTURE_CHOICES, PictureChoice
 
 
@@ -112,13 +112,18 @@ def choose(name: str, target: ExportTarget) -> Callable[[Path], Exporter]:
     found = FORMATS.get(name)
     if found is None:
         raise ExportError(f"unknown format {name!r}: expected one of {', '.join(FORMATS)}")
+    if target.model is not None and not isinstance(target.model, str):
+        raise ExportError(
+            f"`for` (in Python model=) = {target.model!r}: expected a family of models, or a checkpoint's name"
+        )
     budget = target.max_pixels
-    if budget is not None and (not isinstance(budget, int) or budget < 1):
+    if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
         raise ExportError(f"`max_pixels` = {budget!r}: expected a whole number above 0")
     if isinstance(found, TableFormat):
         if target != ExportTarget():
             raise ExportError(
-                f"the format {name} is the same for every model: leave out `for`, `max_pixels`, `pictures`"
+                f"the format {name} is the same for every model: leave out `for` (in Python model=), `max_pixels`, "
+                "`pictures`"
             )
         return found.open
     return partial(found.open, target=_chat_target(name, found, target))
@@ -128,7 +133,7 @@ def _chat_target(name: str, chosen: ChatFormat, target: ExportTarget) -> ChatTar
     model = target.model or chosen.default
     if model is None:
         raise ExportError(
-            f"the format {name} holds boxes in the units of one model: give it by `for`, one of "
+            f"the format {name} holds boxes in the units of one model: give it by `for` (in Python model=), one of "
             f"{', '.join(chosen.families)} or a checkpoint of theirs"
         )
     family = family_of(model)
@@ -144,7 +149,10 @@ def _chat_target(name: str, chosen: ChatFormat, target: ExportTarget) -> ChatTar
             f"boxes of {family.name} are pixels of the picture as the training resizes it: give by `max_pixels` the "
             "budget that it will run with"
         )
-    if family.side_factor and target.max_pixels is not None and target.max_pixels < family.side_factor**2:
-        raise ExportError(f"`max_pixels` = {target.max_pixels}: {family.name} wants {family.side_factor**2} or more")
+    if family.side_factor and target.max_pixels is not None and target.max_pixels < MIN_SEEN_PIXELS:
+        raise ExportError(
+            f"`max_pixels` = {target.max_pixels}: {family.name} wants {MIN_SEEN_PIXELS} or more, as its trainers "
+            "enlarge smaller pictures"
+        )
     checkpoint = family.example if model == family.name else model
     return ChatTarget(family=family, checkpoint=checkpoint, max_pixels=target.max_pixels, pictures=pictures)

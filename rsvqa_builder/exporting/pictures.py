@@ -16,7 +16,7 @@ from PIL import Image
 
 from rsvqa.annotation.images import ImageSize, Pixels, decode_image, read_header
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
-from rsvqa.rsvqa_builder.exporting.families import MIN_SEEN_PIXELS, BoxFamily
+from rsvqa.rsvqa_builder.exporting.families import BoxFamily
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 _QUALITY = 95
@@ -55,10 +55,7 @@ class PictureMaker:
 
     def unfit(self, image: EncodedImage) -> str | None:
         """Return why trainers would not agree on the size at which a picture is seen."""
-        header = read_header(image.data)
-        if self._family.side_factor and header.width * header.height < MIN_SEEN_PIXELS:
-            return f"picture of less than {MIN_SEEN_PIXELS} px, which trainers enlarge differently"
-        return None
+        return self._family.unfit_size(read_header(image.data).size, self._max_pixels)
 
     def whole(self, image: EncodedImage) -> Picture:
         """Return an image within the budget."""
@@ -78,7 +75,7 @@ class PictureMaker:
         header = read_header(image.data)
         size = header.size if window is None else ImageSize(window.height, window.width)
         seen = self._family.seen_size(size, self._max_pixels)
-        is_reduced = self._max_pixels is not None and size.height * size.width > self._max_pixels
+        is_reduced = self._family.is_over(size, self._max_pixels)
         if window is None and not is_reduced:
             return Picture(image.path, image.data, size, seen)
         pixels = self._pixels(image.data)

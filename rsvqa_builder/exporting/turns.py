@@ -128,11 +128,13 @@ class TurnMaker:
             turns = self.make(question)
         except ImageError:
             return "image broken or not of the row's size"
+        if self.family.units == "0-1" and _has_vanished(turns):
+            return "box smaller than a pixel of the reduced picture"
         for place in (piece for piece in (*turns.prompt, *turns.reply) if isinstance(piece, PlacedBox)):
             if fault := mark_fault(place.name or ""):
                 return fault
             numbers = [float(number) for number in self.family.numbers(place.shares, turns.pictures[0].seen)]
-            if len(numbers) == 4 and not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
+            if len(numbers) == 4 and not _is_box(numbers):
                 return "box smaller than a unit of the model's"
         return None
 
@@ -201,6 +203,19 @@ class TurnMaker:
             if all(abs(one - other) <= 2 for one, other in zip(written, near, strict=True)):
                 return PlacedBox(tuple(own))
         return PlacedBox(shares)
+
+
+def _is_box(numbers: Sequence[float]) -> bool:
+    return numbers[0] < numbers[2] and numbers[1] < numbers[3]
+
+
+def _has_vanished(turns: Turns) -> bool:
+    """Return whether a box that the prompt gives, in pixels of the picture, has no extent once that is reduced."""
+    seen = turns.pictures[0].seen
+    if (seen.width, seen.height) == turns.question.size:
+        return False
+    written = [match for text in turns.prompt if isinstance(text, str) for match in _WRITTEN.finditer(text)]
+    return any(match[3] and not _is_box([float(number) for number in match.groups()]) for match in written)
 
 
 class _StatedSize(NamedTuple):

@@ -7,13 +7,14 @@ reads their column once, and `data["id"]` looks through the column of ids up to 
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from rich.table import Table
 
@@ -64,14 +65,23 @@ class DataSet(ShownResult):
                         for place in range(len(rows)) if places is None else places:
                             yield _opened(rows[place], shard)
 
-    def __getitem__(self, which: int | str) -> OpenedQuestion:
-        """Return the question of a number, from 0, or from the end below 0, or the one with this id.
+    @overload
+    def __getitem__(self, which: int | str) -> OpenedQuestion: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> list[OpenedQuestion]: ...
+
+    def __getitem__(self, which: int | str | slice) -> OpenedQuestion | list[OpenedQuestion]:
+        """Return the question of a number, from 0, or from the end below 0, or the one with this id; a list of a slice.
 
         Raises:
             NoSuchQuestionError: there is none.
         """
         if isinstance(which, str):
             return self._of_id(which)
+        if isinstance(which, slice):
+            return self._of_slice(range(len(self))[which])
+        which = operator.index(which)
         place = which + len(self) if which < 0 else which
         if not 0 <= place < len(self):
             raise _NumberError(f"{self.path}: no question {which}: it has {len(self):,}, numbered from 0")
@@ -86,6 +96,13 @@ class DataSet(ShownResult):
                     return _opened(row, self.shards[shard])
                 place -= count
         raise AssertionError("the shard was counted before")
+
+    def _of_slice(self, numbers: range) -> list[OpenedQuestion]:
+        if not numbers:
+            return []
+        first, last = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
+        found = list(islice(self, first, last + 1, abs(numbers.step)))
+        return found if numbers.step > 0 else found[::-1]
 
     def _of_id(self, question_id: str) -> OpenedQuestion:
         for shard in self.shards:
@@ -219,4 +236,5 @@ def open_data_set(path: Path) -> DataSet:
     Raises:
         ShardError: there is no whole set of shards.
     """
-    return DataSet(path, list_shards(path))
+    # read later, wherever the program is by then
+    return DataSet(path, tuple(shard.absolute() for shard in list_shards(path)))

@@ -59,7 +59,7 @@ def test_a_run_prints_its_figures_and_leaves_its_reports(tmp_path: Path) -> None
     done = rsvqa("bench", "--model", f"fake:{replies}", "--data", data, "--out", tmp_path / "run")
     assert (done.code, done.err) == (0, "")
     # strict reads A, B, A and nothing where A, B, C, D are right: 2 of 4
-    [colour] = [line for line in done.out.splitlines() if line.startswith("Object color")]
+    [colour] = [line for line in done.out.splitlines() if line.startswith("Object colour")]
     assert colour.split()[2] == "50.0"
     assert "1 rows of the data were left out: answer is not among the options × 1." in done.out
     names = {path.name for path in (tmp_path / "run").iterdir()}
@@ -293,7 +293,7 @@ def test_rotated_options_have_a_column(tmp_path: Path) -> None:
     assert "all rotations" not in rsvqa(*words, tmp_path / "plain").out
     done = rsvqa(*words, tmp_path / "run", "--circular")
     assert num_lines(tmp_path / "run") == 16
-    [colour] = [line.split() for line in done.out.splitlines() if line.startswith("Object color")]
+    [colour] = [line.split() for line in done.out.splitlines() if line.startswith("Object colour")]
     # "A" is right for one of four as in the file, and for none in all rotations
     assert (colour[2], colour[6]) == ("25.0", "0.0")
 

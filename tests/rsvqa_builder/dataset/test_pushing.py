@@ -7,8 +7,9 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -90,6 +91,50 @@ def test_a_push_that_dies_leaves_nothing_and_goes_on_where_it_was(src: Path, hub
     push(src, hub)
     assert set(SHARDS) < set(repo.files)
     assert sorted(hub.sent) == sorted(hashlib.sha256(word).hexdigest() for word in (b"one", b"two", b"three"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "build.toml", "data/train-00000-of-00003.parquet"])
+def test_a_file_that_changes_meanwhile_is_not_committed(
+    src: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    answer = hub.answer
+
+    def answer_late(method: str, path: str, body: bytes, *, token: str) -> tuple[int, Mapping[str, Any]]:
+        if "/contents/" in path and hub.sent:  # it was read, and is not sent yet or was sent before
+            (src / name).write_bytes((src / name).read_bytes() + b"\n")
+        return answer(method, path, body, token=token)
+
+    monkeypatch.setattr(hub, "answer", answer_late)
+    with pytest.raises(PushError):
+        push(src, hub)
+    assert (list(hub.repos["org/name"].files), hub.repos["org/name"].num_commits) == ([".gitattributes"], 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, r"^the Hub at \S+ knows no org/name, or not for this token \(404, no\): see to the name and the token$"),
+        (429, r"^the Hub at \S+ takes no more for now \(429, no\): wait some minutes, then repeat the command; "),
+        (500, r"^the Hub at \S+ answered 500 \(no\) when org/name was pushed: repeat the command; "),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line(
+    src: Path,
+    hub: FakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: int,
+    message: str,
+) -> None:
+    answer = hub.answer
+
+    def refuse(method: str, path: str, body: bytes, *, token: str) -> tuple[int, Mapping[str, Any]]:
+        return (status, {"error": "no"}) if "commit" in path else answer(method, path, body, token=token)
+
+    monkeypatch.setattr(hub, "answer", refuse)
+    with pytest.raises(PushError, match=message):
+        push(src, hub)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_newer_data_set_takes_the_place_of_the_older_one_in_one_commit(

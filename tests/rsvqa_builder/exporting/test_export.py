@@ -453,3 +453,14 @@ def test_the_same_data_set_gives_the_same_bytes(dataset: Path, tmp_path: Path) -
         first, second = tmp_path / f"{format_}-first", tmp_path / f"{format_}-second"
         assert files(first) == files(second)
         assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files(first))
+
+
+def test_a_box_at_the_edge_begins_at_zero_without_a_sign(tmp_path: Path) -> None:
+    tile = make_tile(0, "train")
+    edge = Box(-0.0, 0.0, 0.5, 1.0)  # as the difference of two large coordinates may be
+    records = (make_record(tile, 0, "fine_grained_grounding", bbox=edge, answer=str(list(edge))),)
+    data = write(tmp_path / "superrs", [TileRows(tile, records)])
+    export_dataset(data, tmp_path / "coco", format="coco-asked")
+    text = (tmp_path / "coco/train.json").read_text("utf-8")
+    assert json.loads(text)["annotations"][0]["bbox"] == [0, 0, WIDTH / 2, HEIGHT]
+    assert "-0" not in text

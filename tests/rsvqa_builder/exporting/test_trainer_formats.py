@@ -21,11 +21,13 @@ from PIL import Image
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.images import ImageSize
 from rsvqa.annotation.wording.box_units import stated_units
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.exporting.export import ExportResult, export_dataset
 from rsvqa.rsvqa_builder.exporting.families import UnknownModelError, family_of, smart_size
 from rsvqa.rsvqa_builder.exporting.formats import FORMATS, ExportError, TableFormat
+from rsvqa.rsvqa_builder.exporting.pictures import PictureMaker
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 WIDTH, HEIGHT = 1600, 1200
@@ -348,7 +350,11 @@ def test_what_the_units_of_a_model_cannot_hold_is_left_out_and_counted(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "mark", ["<image>", "<video>", "<audio>", "<bbox>", "<ref-object>", "<|im_end|>", "<|image_pad|>"]
+    "mark",
+    [
+        *("<image>", "<video>", "<audio>", "<bbox>", "<ref-object>", "<|im_end|>", "<|image_pad|>"),
+        *("<box>", "</ref>", "<img>", "</s>", "</think>", "<tool_call>"),
+    ],
 )
 def test_what_a_trainer_would_take_for_something_else_is_left_out(tmp_path: Path, mark: str) -> None:
     def make(tile: TileRecord) -> list[Record]:
@@ -365,6 +371,80 @@ def test_what_a_trainer_would_take_for_something_else_is_left_out(tmp_path: Path
         out = tmp_path / str(number)
         result = export_dataset(data, out, format=format_, model="qwen3-vl", split="train")
         assert (result.num_records, result.left_out) == (1, {f"text holds {mark}": 3})
+
+
+def test_a_line_is_a_line_whatever_its_text_holds(tmp_path: Path) -> None:
+    answer = 'One\u2028two\u2029three\x85four\nfive\x0bsix "seven" \\ {quoted}'
+
+    def make(tile: TileRecord) -> list[Record]:
+        return [record(tile, 0, "detailed_captioning", answer=answer)]
+
+    data = write(tmp_path / "superrs", make)
+    for format_, model in (("swift", "qwen3-vl"), ("llamafactory", "qwen3-vl"), ("internvl", "internvl")):
+        export_dataset(data, tmp_path / format_, format=format_, model=model, split="train")
+        # `lines` splits at every line end that Unicode knows
+        (row,) = lines(tmp_path / format_ / "train.jsonl")
+        reply = row["messages"][1]["content"] if format_ == "swift" else row["conversations"][1]["value"]
+        assert reply == answer
+
+
+def test_a_given_box_that_a_reduced_picture_no_longer_shows_is_left_out(tmp_path: Path) -> None:
+    # 4 px of 1,600: in a picture of 80 x 60 px a fifth of a pixel
+    thin = GIVEN.replace("[400, 300, 600, 420]", "[400, 300, 404, 420]")
+    thin_box = Box(400 / 1600, 300 / 1200, 404 / 1600, 420 / 1200)
+
+    def make(tile: TileRecord) -> list[Record]:
+        return [
+            record(tile, 0, "object_classification", question=thin, options=OPTIONS, answer="A", bbox=thin_box),
+            record(tile, 1, "object_classification", question=GIVEN, options=OPTIONS, answer="A", bbox=BOX),
+        ]
+
+    data = write(tmp_path / "superrs", make)
+    result = export_dataset(data, tmp_path / "out", format="llava", max_pixels=4800, split="train")
+    assert (result.num_records, result.left_out) == (1, {"box smaller than a pixel of the reduced picture": 1})
+    (entry,) = json.loads((tmp_path / "out/train.json").read_text("utf-8"))
+    # a twentieth of [400, 300, 600, 420]
+    assert "Image resolution: 80 x 60. Bounding box: [20, 15, 30, 21]." in entry["conversations"][0]["value"]
+    assert export_dataset(data, tmp_path / "whole", format="llava", split="train").left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("size", "budget", "why"),
+    [
+        ((100, 125), 1_003_520, "picture of less than 12544 px, which trainers enlarge differently"),
+        ((20, 2000), 1_003_520, "picture narrower than 28 px, which trainers enlarge differently"),
+        ((30, 6001), 1_003_520, "picture more than 200 times as long as wide, which trainers refuse"),
+        # sides divided by 17.3 are 17 x 2309 px, so 28 x 2296 as multiples: more than the budget again
+        ((300, 40_000), 40_000, "picture so narrow that it is not to be reduced to the budget"),
+        ((28, 5600), 1_003_520, None),
+        ((112, 112), 12_544, None),
+    ],
+)
+def test_pictures_whose_size_trainers_do_not_agree_on_are_left_out(
+    size: tuple[int, int], budget: int, why: str | None
+) -> None:
+    assert family_of("qwen2.5-vl").unfit_size(ImageSize(*size), budget) == why
+    assert family_of("qwen3-vl").unfit_size(ImageSize(*size), budget) is None
+
+
+def test_a_picture_that_rounding_takes_beyond_the_budget_is_reduced_here(tmp_path: Path) -> None:
+    # 1,003 x 1,000 px are within 1,003,520, but 36 x 36 patches of 28 px are not: 35 x 35 are. LLaMA-Factory tells the
+    # processor nothing of the budget, so that would see 36 x 36
+    family = family_of("qwen2.5-vl")
+    data = bytes(simplejpeg.encode_jpeg(np.zeros((1000, 1003, 3), np.uint8)))
+    made = PictureMaker(family, 1_003_520).whole(EncodedImage("a.jpg", data))
+    assert made.size == made.seen == ImageSize(980, 980)
+    with Image.open(io.BytesIO(made.data)) as reduced:
+        assert reduced.size == (980, 980)
+    # one that stays within it goes out as it is
+    small = bytes(simplejpeg.encode_jpeg(np.zeros((990, 1003, 3), np.uint8)))
+    kept = PictureMaker(family, 1_003_520).whole(EncodedImage("b.jpg", small))
+    assert (kept.data, kept.size, kept.seen) == (small, ImageSize(990, 1003), ImageSize(980, 1008))
+
+
+def test_a_budget_below_what_trainers_enlarge_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"`max_pixels` = 12000: qwen2\.5-vl wants 12544 or more, as its trainers"):
+        export_dataset(dataset, tmp_path / "out", format="qwen", model="qwen2.5-vl", max_pixels=12_000)
 
 
 @pytest.mark.parametrize("budget", [0, -1, "big", 1e6])
