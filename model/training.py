@@ -82,7 +82,8 @@ def train(
         TrainingError: when `out` holds another run, the checkpoint is not a GeoLLaVA, a loss is not finite, or a
             checkpoint cannot be written.
         TrainingStoppedError: when SIGTERM or SIGINT has ended the run; the last step is in a checkpoint.
-        TrainingDataError: when a data set cannot be trained on, or has no question or no readable image for this run.
+        TrainingDataError: when a data set cannot be trained on, or has no question or too few readable images for this
+            run.
     """
     reporter = reporter or QuietReporter()
     # on CPU the first one made must be told, or every process takes itself for the only one
@@ -108,7 +109,10 @@ def train(
     stops = StopRequests()
     evaluation = Evaluation(settings, start, stops, reporter)
     check_unreadable = partial(
-        refuse_unreadable, num_questions=len({draw.sample for draw in draws}), share=settings.max_unreadable
+        refuse_unreadable,
+        num_questions=len({draw.sample for draw in draws}),
+        share=settings.max_unreadable,
+        split="train",
     )
     trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, stops, check_unreadable, reporter)
     if checkpoint is not None:
@@ -121,9 +125,11 @@ def train(
             trainer.refuse_stopped()
             unreadable = sorted(set(gather_object(trainer.unreadable)))
             check_unreadable(unreadable)  # of all processes
+            evaluation.raise_refusal()
             if evaluation.questions and evaluation.step != trainer.state.global_step:
                 trainer.evaluate()
                 trainer.refuse_stopped()
+                evaluation.raise_refusal()
         _save(trainer, start, settings, out)
     seconds = time.monotonic() - began
     if unreadable:
@@ -486,6 +492,7 @@ class Evaluation:
         scores: by task, of the last evaluation.
         step: of the last evaluation; -1 before.
         num_unreadable: questions that were not asked, because their images cannot be read.
+        refusal: why the run ends with an evaluation, of which too much could not be read; None while it goes on.
     """
 
     def __init__(
@@ -495,6 +502,8 @@ class Evaluation:
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
         self.num_unreadable = 0
+        self.refusal: TrainingDataError | None = None
+        self._max_unreadable = settings.max_unreadable
         self._stops = stops
         self._reporter = reporter
         self._collator = Collator(start.processor)
@@ -512,7 +521,10 @@ class Evaluation:
         self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
 
     def __call__(self, model: nn.Module, step: int) -> dict[str, float] | None:
-        """Return the figures of a log; None when a signal has cut the evaluation."""
+        """Return the figures of a log; None when a signal has cut the evaluation, or it is refused.
+
+        The Trainer then saves what was learnt, and ends.
+        """
         state = PartialState()
         mine = score_replies(
             model,
@@ -530,9 +542,20 @@ class Evaluation:
         if self.num_unreadable:
             asked = f"{self.num_unreadable} of {len(self.questions)} questions of split val were not asked"
             self._reporter.note("unreadable", f"{asked}: their images cannot be read")
+        unreadable = {sample.name for sample in self.questions} - {reply.name for reply in replies}
+        try:
+            refuse_unreadable(unreadable, num_questions=len(self.questions), share=self._max_unreadable, split="val")
+        except TrainingDataError as error:
+            self.refusal = error
+            return None
         self.scores = score_tasks(replies, self.questions)
         self.step = step
         return flatten_scores(self.scores)
+
+    def raise_refusal(self) -> None:
+        """Raise what the last evaluation was refused for, if anything, once all is saved."""
+        if self.refusal is not None:
+            raise self.refusal
 
 
 def _has_split(folders: Sequence[str], split: str) -> bool:

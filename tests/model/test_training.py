@@ -382,14 +382,41 @@ def test_more_unreadable_images_than_allowed_end_the_run(tmp_path: Path) -> None
     assert read_report(tmp_path / "allowed")["samples"]["unreadable"]["number"] == 6
 
 
-@pytest.mark.parametrize("broken", [(3,), (2, 3, 4)])
-def test_unreadable_images_of_val_are_counted_and_told(tmp_path: Path, broken: tuple[int, ...]) -> None:
+def test_unreadable_images_of_val_are_counted_and_told(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=(3,))
+    told = io.StringIO()
+    settings = make_settings(data, max_steps=1, eval_questions=4, max_unreadable=0.34)  # 3 of 9
+    report = train(settings, tmp_path / "run", reporter=QuietReporter(told))
+    assert "3 of 9 questions of split val were not asked: their images cannot be read" in told.getvalue()
+    assert report["samples"]["unreadable_val"] == 3
+    assert list(lost_lines(report)) == ["not evaluated: 3 x image cannot be read"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "share", "message"),
+    [
+        ((3,), 0.3, r"images of 3 of the 9 questions asked of split val .* that of set/s:3/DIC1; .* share of 0\.3: "),
+        ((2, 3, 4), 1.0, r"no image of the 9 questions asked of split val .* nothing is known of what was learnt"),
+    ],
+)
+@pytest.mark.parametrize("eval_every", [0, 1])
+def test_more_unreadable_images_of_val_than_allowed_end_the_run_with_a_checkpoint(
+    tmp_path: Path, broken: tuple[int, ...], share: float, message: str, eval_every: int
+) -> None:
     data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=broken)
-    told, number = io.StringIO(), 3 * len(broken)
-    report = train(make_settings(data, max_steps=1, eval_questions=4), tmp_path / "run", reporter=QuietReporter(told))
-    assert f"{number} of 9 questions of split val were not asked: their images cannot be read" in told.getvalue()
-    assert report["samples"]["unreadable_val"] == number
-    assert list(lost_lines(report)) == [f"not evaluated: {number} x image cannot be read"]
+    out = tmp_path / "run"
+    settings = make_settings(
+        data, max_steps=2, save_every=9, eval_questions=4, eval_every=eval_every, max_unreadable=share
+    )
+    with pytest.raises(TrainingDataError, match=message):
+        train(settings, out)
+    assert not (out / "model.safetensors").exists()
+    checkpoint = last_checkpoint(out)
+    assert checkpoint is not None
+    assert checkpoint.name == f"checkpoint-{eval_every or 2}"  # the evaluation behind the first step ends it there
+    report = train(settings.model_copy(update={"eval_questions": 0}), out, resume=True)
+    assert report["steps"] == 2
+    assert (out / "model.safetensors").exists()
 
 
 def strip_images(data: Path, *, names: bool) -> None:
