@@ -404,8 +404,8 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         super().__init__(**kwargs)
         sizes = {"cell_size": cell_size, "max_grid": max_grid, "max_cells": max_cells, "min_cells": min_cells}
         for name, value in sizes.items():
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} is {value!r}; expected a whole number, 1 or more")
         self.cell_size = cell_size
         self.max_grid = max_grid
         self.max_cells = max_cells
@@ -417,6 +417,9 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         self.do_normalize = do_normalize
         self.image_mean = list(image_mean or OPENAI_CLIP_MEAN) if do_normalize else None
         self.image_std = list(image_std or OPENAI_CLIP_STD) if do_normalize else None
+        for name, values in (("image_mean", self.image_mean), ("image_std", self.image_std)):
+            if values is not None and (len(values) != 3 or (name == "image_std" and min(values) <= 0)):
+                raise ValueError(f"{name} is {values}; expected three numbers, and above 0 where pixels are divided")
         self.device: torch.device | str | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -99,6 +99,8 @@ class GeoLlavaProcessor(ProcessorMixin):
         num_cell_tokens: int | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        if num_cell_tokens is not None and (not isinstance(num_cell_tokens, int) or num_cell_tokens < 1):
+            raise ValueError(f"num_cell_tokens is {num_cell_tokens!r}; expected a whole number, 1 or more, or None")
         self.num_cell_tokens = num_cell_tokens
         self.image_token = IMAGE_TOKEN
         ids = tokenizer.encode(IMAGE_TOKEN, add_special_tokens=False) if tokenizer is not None else []

@@ -28,7 +28,14 @@ from transformers import TrainingArguments, set_seed
 from rsvqa.annotation.extras import install_command, require_extra
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, merge_adapters, with_adapters
+from rsvqa.model.checkpoints import (
+    Inherited,
+    StartingPoint,
+    checkpoint_type,
+    load_checkpoint,
+    merge_adapters,
+    with_adapters,
+)
 from rsvqa.model.chunked_mlp import chunk_mlps
 from rsvqa.model.configuration_geollava import GeoLlavaConfig
 from rsvqa.model.conversations import chat_messages, render_chat
@@ -90,6 +97,8 @@ def train(
     if not PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process:
         reporter = SilentReporter()  # one process speaks
     _refuse_other_run(settings, out, resume=resume)
+    if settings.init != TINY:
+        checkpoint_type(settings.init)  # not there: better told before all questions are read
     set_seed(settings.seed)
     listed = _list(settings, "train")
     _require_tasks(settings, listed)

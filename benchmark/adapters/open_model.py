@@ -14,6 +14,7 @@ from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchModel
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, VLLM, BenchSettings
+from rsvqa.rsvqa_builder.checkpoint_names import folder_fault
 
 FAKE = "fake:"
 RANDOM, MAJORITY = "random", "majority"
@@ -71,6 +72,8 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
         from rsvqa.benchmark.adapters.endpoint_model import open_endpoint_model
 
         return open_endpoint_model(settings)
+    if settings.adapter is None and (fault := folder_fault(name.removeprefix(VLLM))):
+        raise ModelError(fault)  # better now than when torch is imported
     if settings.is_vllm:
         from rsvqa.benchmark.adapters.vllm_model import open_vllm_model
 
@@ -78,18 +81,6 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
     if settings.adapter is not None:
         model: BenchModel = load_plugin("model", settings.adapter)(settings)
         return model
-    _refuse_lost_folder(name)
     from rsvqa.benchmark.adapters.transformers_model import open_transformers_model
 
     return open_transformers_model(settings)
-
-
-def _refuse_lost_folder(name: str) -> None:
-    """Refuse what can only be a path and is no folder, before transformers asks the hub for it."""
-    path = Path(name)
-    if path.is_dir():
-        return
-    if path.exists():
-        raise ModelError(f"the model {name} is a file; name the folder of a checkpoint")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ModelError(f"the model folder {name} does not exist")

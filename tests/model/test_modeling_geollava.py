@@ -570,7 +570,9 @@ def test_wrong_inputs_are_named() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tokens_per_cell": 0}, "tokens_per_cell is 0; expected 1 or more"),
+        ({"tokens_per_cell": 0}, r"'tokens_per_cell'(?s:.)*it is 0; expected 1 or more"),
+        ({"image_mean": [0.5]}, r"'image_mean'(?s:.)*it is \[0.5\]; expected three numbers"),
+        ({"image_std": [0.2, 0.0, 0.2]}, r"'image_std'(?s:.)*expected numbers above 0, which pixels are divided by"),
         ({"fill": "pad"}, "'fill'"),
         ({"pruning": "best"}, "'pruning'"),
     ],
@@ -578,6 +580,10 @@ def test_wrong_inputs_are_named() -> None:
 def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(Exception, match=message):  # the class belongs to huggingface_hub
         tiny_config(**settings)
+    config = tiny_config()
+    for name, value in settings.items():
+        with pytest.raises(Exception, match=message):
+            setattr(config, name, value)  # as on a loaded model
 
 
 def test_a_tower_without_the_layer_is_named() -> None:
