@@ -25,6 +25,7 @@ from transformers.cache_utils import Cache
 from transformers.generation import GenerationConfig, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
 from transformers.modeling_utils import PreTrainedModel
+from transformers.quantizers import AutoQuantizationConfig
 from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
@@ -60,8 +61,10 @@ _MOST_NORMALISED = 16.0
 """Beyond what any usual mean and spread make of a pixel; white becomes 2.1 by CLIP's."""
 
 _LEFT_WHOLE = ("vision_tower", "multi_modal_projector", "affinity_head", "lm_head")
-"""What bitsandbytes leaves as it is: pruning and letters are chosen by small differences, and these are 6 % of the
+"""What quantisation leaves as it is: pruning and letters are chosen by small differences, and these are 6 % of the
 weights."""
+_SKIPS = ("llm_int8_skip_modules", "modules_to_not_convert", "skip_modules")
+"""What the configurations of bitsandbytes, of torchao and most others, and of HQQ call what they leave as it is."""
 
 _BLIND_WAYS = {
     "assistant_model": "the assistant would not see them; prompt_lookup_num_tokens needs none",
@@ -214,14 +217,16 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, *args: Any, quantization_config: Any = None, **kwargs: Any) -> Any:  # noqa: ANN401
         """Return the model with its weights; see `PreTrainedModel.from_pretrained`.
 
-        Weights of 8 or 4 bits are those of the language model's layers, whoever asks for them: the tokens that are kept
-        stay the same.
+        Quantised weights are those of the language model's layers, whoever asks for them: the tokens that are kept stay
+        the same.
         """
-        if hasattr(quantization_config, "llm_int8_skip_modules"):
+        if isinstance(quantization_config, dict):
+            quantization_config = AutoQuantizationConfig.from_dict(quantization_config)
+        if skips := next((name for name in _SKIPS if hasattr(quantization_config, name)), None):
             quantization_config = copy.copy(quantization_config)
-            chosen = quantization_config.llm_int8_skip_modules or ()
+            chosen = getattr(quantization_config, skips) or ()
             names = (*_LEFT_WHOLE, *(f"{cls.base_model_prefix}.{name}" for name in _LEFT_WHOLE))
-            quantization_config.llm_int8_skip_modules = [*dict.fromkeys((*chosen, *names))]
+            setattr(quantization_config, skips, [*dict.fromkeys((*chosen, *names))])
         if quantization_config is not None:
             kwargs["quantization_config"] = quantization_config
         loaded = super().from_pretrained(*args, **kwargs)
