@@ -666,7 +666,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             use_cache: return a cache.
             logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all.
             cache: a cache to go on from.
-            kwargs: passed to the language model, and `num_items_in_batch` to the loss.
+            kwargs: passed to the language model, and `num_items_in_batch` to the loss, without its visual tokens.
 
         Raises:
             ValueError: inputs that contradict each other, such as more labels than logits.
@@ -705,7 +705,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
                 logits=logits,
                 labels=kept_labels,
                 vocab_size=self.config.text_config.vocab_size,
-                num_items_in_batch=kwargs.get("num_items_in_batch"),
+                num_items_in_batch=_num_with_loss(kwargs.get("num_items_in_batch"), cast(Tensor, labels), kept_labels),
             )
         return GeoLlavaCausalLMOutputWithPast(
             loss=loss,
@@ -798,6 +798,18 @@ def _check_pixels(pixel_values: Tensor) -> None:
             f"pixel_values are {pixel_values.dtype} up to {largest:g}; expected uint8 cells as the processor gives "
             "them, which are normalised here, or normalised floats: leave out the change of their type"
         )
+
+
+def _num_with_loss(num_items: Tensor | int | None, given: Tensor, kept: Tensor) -> Tensor | int | None:
+    """Return how many labels of a step carry loss, of the number that a trainer has counted in the labels it gave.
+
+    A trainer that labels every token counts visual tokens too, which would make the loss of 8K images a hundredth of
+    itself. What share of labels they are is known of this batch, and taken for that of the step.
+    """
+    if num_items is None:
+        return None
+    num_given, num_kept = ((labels[:, 1:] != IGNORED_LABEL).sum() for labels in (given, kept))
+    return (num_items * (num_kept / num_given.clamp(min=1))).clamp(min=1)
 
 
 def _with_prompt(sequences: Tensor, input_ids: Tensor, expanded_length: int) -> Tensor:
