@@ -737,6 +737,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             ValueError: placeholders without images, or ways of generating that would not see the images.
         """
         kwargs |= cache_argument(kwargs.pop("cache", None), kwargs.pop("past_key_values", None))
+        kwargs.pop("mm_token_type_ids", None)  # it says what the ids say
         input_ids = inputs if inputs is not None else kwargs.get("input_ids")
         if pixel_values is None:
             if input_ids is not None and "inputs_embeds" not in kwargs and CACHE_NAME not in kwargs:
@@ -753,11 +754,38 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             padded_ids, pixel_values, image_grid_thw, attention_mask=attention_mask, padding_side="left"
         )
         kwargs |= {"inputs_embeds": embeddings, "attention_mask": prompt.attention_mask}
-        generated = super().generate(prompt.input_ids, generation_config, *args, **kwargs)
+        expanded_ids = prompt.input_ids
+        pad_token_id = kwargs.get("pad_token_id", (generation_config or self.generation_config).pad_token_id)
+        if prompt.attention_mask is not None and pad_token_id is not None:
+            # a penalty on repetition would take 0 for a word of the prompt
+            expanded_ids = expanded_ids.masked_fill(prompt.attention_mask == 0, pad_token_id)
+        generated = super().generate(expanded_ids, generation_config, *args, **kwargs)
         if isinstance(generated, Tensor):
             return _with_prompt(generated, input_ids, prompt.input_ids.shape[1])
         generated.sequences = _with_prompt(generated.sequences, input_ids, prompt.input_ids.shape[1])
         return generated
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        inputs_embeds: Tensor | None = None,
+        is_first_iteration: bool | None = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:
+        """Return the inputs of a step; see `GenerationMixin.prepare_inputs_for_generation`.
+
+        In the first step `inputs_embeds` hold the prompt alone, and transformers takes no others. What is guessed to
+        follow it (`prompt_lookup_num_tokens`) is put behind them: else the logits of the prompt's last tokens would be
+        taken for those of the guesses.
+        """
+        if is_first_iteration and inputs_embeds is not None and input_ids.shape[1] > inputs_embeds.shape[1]:
+            guesses = input_ids[:, inputs_embeds.shape[1] :]
+            guesses = guesses.masked_fill(guesses == self.config.image_token_id, 0)  # which may lie outside the table
+            inputs_embeds = torch.cat([inputs_embeds, self.get_input_embeddings()(guesses)], dim=1)
+        prepared: dict[str, Any] = super().prepare_inputs_for_generation(
+            input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, **kwargs
+        )
+        return prepared
 
     def init_continuous_batching(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ANN401, ARG002
         """Refuse what would show the model token ids alone.
