@@ -192,6 +192,8 @@ def _settings_text(settings: TrainingSettings) -> str:
 def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     """See that the run's folder is new or holds the same run."""
     path = out / SETTINGS_NAME
+    if out.exists() and not out.is_dir():
+        raise TrainingError(f"{out} is a file; give a new or empty folder as `out`")
     if not resume and out.exists() and any(out.iterdir()):
         raise TrainingError(f"{out} is not empty; give `resume` to go on with the run in it, or another `out`")
     if resume and path.exists():
@@ -452,6 +454,11 @@ def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) ->
         questions_per_pass=settings.questions_per_pass,
     )
     draws = plan_order(known, order, images=number_images(samples) if settings.questions_per_pass > 1 else ())
+    if not draws:
+        raise TrainingDataError(
+            f"{order.num_epochs:g} epochs of {len(samples)} questions draw none of them; give more `epochs`, or "
+            "`max_steps`"
+        )
     return first_passes(draws, wanted // settings.questions_per_pass) if wanted else draws
 
 

@@ -544,6 +544,21 @@ def test_max_steps_draws_as_many_batches_and_begins_new_epochs(data: Path) -> No
     assert [draw.epoch for draw in draws] == [0] * NUM_TRAIN + [1] * (32 - NUM_TRAIN)
 
 
+def test_so_few_epochs_that_nothing_is_drawn_are_refused(data: Path, tmp_path: Path) -> None:
+    message = rf"0\.01 epochs of {NUM_TRAIN} questions draw none of them; give more `epochs`, or `max_steps`"
+    with pytest.raises(TrainingDataError, match=message):
+        train(make_settings(data, epochs=0.01), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_is_no_folder_of_a_run(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(TrainingError, match="run is a file; give a new or empty folder as `out`"):
+            train(make_settings(data), tmp_path / "run", resume=resume)
+    assert (tmp_path / "run").read_text() == "mine"
+
+
 def test_mix_that_leaves_nothing_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="mix set=0 leaves no sample"):
         train(make_settings(data, mix=["set=0"]), tmp_path / "run")
