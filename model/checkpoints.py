@@ -16,8 +16,10 @@ from rsvqa.annotation.extras import require_extra
 from rsvqa.model.configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
 from rsvqa.model.conversion import convert_checkpoint
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.processing_geollava import GeoLlavaProcessor
 from rsvqa.model.registration import register
 from rsvqa.model.trainer import TrainingError
+from rsvqa.rsvqa_builder.checkpoint_names import cache_alone_where_the_hub_is_gone, folder_fault, hub_fault, one_line
 from rsvqa.rsvqa_builder.progress import without_bars
 
 RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
@@ -105,7 +107,13 @@ def load_checkpoint(
         TrainingError: when it is not there, of another architecture, or lacks weights.
     """
     register()
-    model_type = _model_type(name)
+    with cache_alone_where_the_hub_is_gone(name):
+        return _load(name, checkpoint_type(name), dtype=dtype, converted=converted, bits=bits)
+
+
+def _load(
+    name: str, model_type: str, *, dtype: torch.dtype, converted: Path | None, bits: Literal[4, 8] | None
+) -> StartingPoint:
     if model_type in RELEASED_TYPES:
         if converted is None:
             raise TrainingError(f"the checkpoint {name!r} is in the released layout; `rsvqa convert` makes it loadable")
@@ -115,7 +123,7 @@ def load_checkpoint(
         name = str(converted)
     elif model_type != GeoLlavaConfig.model_type:
         raise TrainingError(f"the checkpoint {name!r} is a {model_type!r}, expected {GeoLlavaConfig.model_type!r}")
-    with without_bars():
+    with without_bars(), one_line(f"the checkpoint {name!r} cannot be loaded", TrainingError):
         model, info = GeoLlavaForConditionalGeneration.from_pretrained(
             name, dtype=dtype, output_loading_info=True, **({} if bits is None else _quantisation(bits, dtype))
         )
@@ -124,14 +132,45 @@ def load_checkpoint(
             f"the checkpoint {name!r} lacks {len(missing)} weights of its own configuration, the first is {missing[0]}"
             "; files of two checkpoints may be mixed in one folder"
         )
-    return StartingPoint(model, AutoProcessor.from_pretrained(name))
+    return StartingPoint(model, _load_processor(name, model.config))
 
 
-def _model_type(name: str) -> str:
+def _load_processor(name: str, config: GeoLlavaConfig) -> Any:  # noqa: ANN401  transformers' own type
+    """Return the processor of a checkpoint, which must be one that fits its model."""
+    with one_line(f"the processor of the checkpoint {name!r} cannot be loaded", TrainingError):
+        processor: Any = AutoProcessor.from_pretrained(name)
+    if not isinstance(processor, GeoLlavaProcessor):
+        raise TrainingError(
+            f"the checkpoint {name!r} has a {type(processor).__name__}, expected a processor of images and text: the "
+            "files of a processor beside config.json"
+        )
+    images = processor.image_processor
+    side, token = config.vision_config.image_size, config.image_token_id
+    if (images.cell_size, processor.image_token_id) != (side, token):
+        raise TrainingError(
+            f"the processor of the checkpoint {name!r} cuts cells of {images.cell_size} px and writes placeholders of "
+            f"the id {processor.image_token_id}; its model expects {side} px and the id {token}: files of two "
+            "checkpoints may be mixed in one folder"
+        )
+    return processor
+
+
+def checkpoint_type(name: str) -> str:
+    """Return the `model_type` of a checkpoint, a folder or a hub id.
+
+    Raises:
+        TrainingError: it is not there, or its configuration cannot be read.
+    """
+    if fault := folder_fault(name):
+        raise TrainingError(fault)
     try:
-        config, _ = PreTrainedConfig.get_config_dict(name)
+        with cache_alone_where_the_hub_is_gone(name):
+            config, _ = PreTrainedConfig.get_config_dict(name)
     except (OSError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0]
+        if not Path(name).is_dir():
+            cause = "no connection" if "couldn't connect" in first_line else first_line
+            raise TrainingError(hub_fault(name, cause)) from error
         raise TrainingError(f"cannot read the checkpoint {name!r}: {first_line}") from error
     if not config:
         raise TrainingError(f"cannot read the checkpoint {name!r}: there is no config.json in it")

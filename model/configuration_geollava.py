@@ -7,7 +7,7 @@ only `affinity = "learned"` needs the weights of its head.
 # No `from __future__ import annotations`: the types of the fields are checked while the program runs.
 from typing import Any, ClassVar, Literal
 
-from huggingface_hub.dataclasses import strict
+from huggingface_hub.dataclasses import strict, validated_field
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
@@ -22,6 +22,21 @@ RELEASED_PRUNING = {
 """The pruning of the released code."""
 
 PRUNING_METHODS = ("anchored", "anchors_only", "clusters_only", "random", "uniform", "pool")
+
+
+def _at_least_one(value: object) -> None:
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"it is {value}; expected 1 or more")
+
+
+def _of_three_colours(value: tuple[float, ...] | list[float]) -> None:
+    if len(value) != 3:
+        raise ValueError(f"it is {list(value)}; expected three numbers, of red, green and blue")
+
+
+def _divides(value: tuple[float, ...] | list[float]) -> None:
+    if not all(spread > 0 for spread in value):
+        raise ValueError(f"it is {list(value)}; expected numbers above 0, which pixels are divided by")
 
 
 @strict
@@ -98,29 +113,20 @@ class GeoLlavaConfig(PreTrainedConfig):
     image_token_id: int = 151646
     projector_hidden_act: str = "gelu"
     vision_feature_layer: int = -2
-    tokens_per_cell: int | Literal["all"] = 24
+    tokens_per_cell: int | Literal["all"] = validated_field(_at_least_one, default=24)
     pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] = "anchored"
     affinity: Literal["cosine", "learned"] = "cosine"
     anchor_projection: Literal["value", "key"] = "value"
     scope: Literal["cell", "image"] = "cell"
     fill: Literal["next", "drop", "zeros"] = "next"
     pruning_seed: int = 0
-    max_grid: int = 24
-    image_mean: tuple[float, ...] | list[float] = tuple(OPENAI_CLIP_MEAN)
-    image_std: tuple[float, ...] | list[float] = tuple(OPENAI_CLIP_STD)
-    vision_chunk: int = 64
+    max_grid: int = validated_field(_at_least_one, default=24)
+    image_mean: tuple[float, ...] | list[float] = validated_field(_of_three_colours, default=tuple(OPENAI_CLIP_MEAN))
+    image_std: tuple[float, ...] | list[float] = validated_field(
+        [_of_three_colours, _divides], default=tuple(OPENAI_CLIP_STD)
+    )
+    vision_chunk: int = validated_field(_at_least_one, default=64)
     tie_word_embeddings: bool = False
-
-    def validate_counts(self) -> None:
-        """Refuse numbers that leave nothing to do.
-
-        Raises:
-            ValueError: a count is not positive.
-        """
-        for name in ("tokens_per_cell", "max_grid", "vision_chunk"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
 
     @property
     def num_cell_tokens(self) -> int | None:

@@ -18,12 +18,13 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPVisionConfig, GenerationConfig, Qwen2Config
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
+from rsvqa.rsvqa_builder.checkpoint_names import cache_alone_where_the_hub_is_gone, folder_fault, hub_fault
 from rsvqa.rsvqa_builder.files import whole_folder
 from rsvqa.rsvqa_builder.progress import without_bars
 
@@ -164,15 +165,16 @@ def find_checkpoint(source: str) -> Path:
     Raises:
         NoCheckpointError: there is no such directory, and nothing of this name can be had from the hub.
     """
+    if fault := folder_fault(source):
+        raise NoCheckpointError(fault)
     if Path(source).is_dir():
         return Path(source)
     try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "merges.txt"]))
-    except HFValidationError as error:
-        raise NoCheckpointError(f"{source}: no such directory, and no name of a hub repository") from error
+        with cache_alone_where_the_hub_is_gone(source):
+            return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "merges.txt"]))
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise NoCheckpointError(f"{source} is no directory and could not be had from the hub: {reason}") from error
+        raise NoCheckpointError(hub_fault(source, reason)) from error
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

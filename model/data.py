@@ -240,25 +240,34 @@ class ImageCache:
         return prepared[key]
 
 
-def refuse_unreadable(names: Collection[str], *, num_questions: int, share: float) -> None:
-    """Refuse a run of which too much teaches nothing: the losses of such questions are 0, as if they were perfect.
+def refuse_unreadable(names: Collection[str], *, num_questions: int, share: float, split: str) -> None:
+    """Refuse a run of which too much teaches or tests nothing.
+
+    The losses of questions that teach nothing are 0, as if they were perfect; those of val are in no accuracy.
 
     Args:
         names: of the questions found so far whose images cannot be read.
-        num_questions: that the run trains on.
+        num_questions: that the run trains on, or that it is tested on.
         share: of them that may be so.
+        split: "train" or "val".
 
     Raises:
         TrainingDataError: there are more, or no other question.
     """
+    asked = "trained on" if split == "train" else f"asked of split {split}"
     if names and len(names) >= num_questions:
-        raise TrainingDataError(
-            f"no image of the {num_questions} questions trained on can be read, the first is that of {min(names)}: "
+        meant = (
             "nothing was learnt and no model is saved; build the data set again"
+            if split == "train"
+            else "nothing is known of what was learnt; build the data set again and go on with `resume`, or with "
+            "`eval_questions` 0 too, to go on without this split"
+        )
+        raise TrainingDataError(
+            f"no image of the {num_questions} questions {asked} can be read, the first is that of {min(names)}: {meant}"
         )
     if len(names) > share * num_questions:
         raise TrainingDataError(
-            f"the images of {len(names)} of the {num_questions} questions trained on cannot be read, the first is that "
+            f"the images of {len(names)} of the {num_questions} questions {asked} cannot be read, the first is that "
             f"of {min(names)}; `max_unreadable` allows a share of {share:g}: build the data set again, or allow more "
             "and go on with `resume`"
         )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.conversations import IGNORED_LABEL, is_letter_task
-from rsvqa.model.data import Batch, Collator, SampleDataset, TrainingSample
+from rsvqa.model.data import Batch, Collator, LoadedSample, SampleDataset, TrainingSample
 from rsvqa.model.ordering import Draw
 from rsvqa.model.reply_loss import align, num_last_positions
 
@@ -43,12 +43,14 @@ class ChosenReply(NamedTuple):
     """How a model would reply to one question.
 
     Attributes:
+        name: of the question, see `TrainingSample.name`.
         task: of the question.
         is_right: whether greedy decoding gives the reply, and ends there.
         loss: sum over the reply's tokens.
         num_tokens: of the reply.
     """
 
+    name: str
     task: str
     is_right: bool
     loss: float
@@ -98,7 +100,7 @@ def score_replies(
                 return None
             mine = [dataset[number] for number in range(start, min(start + batch_size, len(places)))]
             items = mine or [dataset[len(places)]]
-            scored = _score_batch(model, collator(items), [item.record.task for item in items])
+            scored = _score_batch(model, collator(items), items)
             replies += scored if mine else []
     finally:
         model.train(was_training)
@@ -106,20 +108,20 @@ def score_replies(
 
 
 @torch.inference_mode()
-def _score_batch(model: nn.Module, batch: Batch, tasks: Sequence[str]) -> list[ChosenReply]:
+def _score_batch(model: nn.Module, batch: Batch, items: Sequence[LoadedSample]) -> list[ChosenReply]:
     device = next(model.parameters()).device
     inputs = {name: value.to(device) for name, value in batch.items() if isinstance(value, Tensor) and name != "labels"}
     num_kept = num_last_positions(batch["labels"])
     logits, labels = align(model(**inputs, logits_to_keep=num_kept).logits, batch["labels"].to(device))
     replies = []
-    for task, row_logits, row_labels in zip(tasks, logits, labels, strict=True):
+    for item, row_logits, row_labels in zip(items, logits, labels, strict=True):
         is_reply = row_labels != IGNORED_LABEL
         if not is_reply.any():
             continue  # its image cannot be read
         wanted, found = row_labels[is_reply], row_logits[is_reply].float()
         loss = nn.functional.cross_entropy(found, wanted, reduction="sum")
         is_right = bool((found.argmax(-1) == wanted).all())
-        replies.append(ChosenReply(task, is_right, float(loss), len(wanted)))
+        replies.append(ChosenReply(item.name, item.record.task, is_right, float(loss), len(wanted)))
     return replies
 
 

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -402,10 +403,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         **kwargs: Any,  # noqa: ANN401  what transformers stores beside them
     ) -> None:
         super().__init__(**kwargs)
-        sizes = {"cell_size": cell_size, "max_grid": max_grid, "max_cells": max_cells, "min_cells": min_cells}
-        for name, value in sizes.items():
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+        _check_sizes(cell_size=cell_size, max_grid=max_grid, max_cells=max_cells, min_cells=min_cells)
         self.cell_size = cell_size
         self.max_grid = max_grid
         self.max_cells = max_cells
@@ -417,6 +415,9 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         self.do_normalize = do_normalize
         self.image_mean = list(image_mean or OPENAI_CLIP_MEAN) if do_normalize else None
         self.image_std = list(image_std or OPENAI_CLIP_STD) if do_normalize else None
+        for name, values in (("image_mean", self.image_mean), ("image_std", self.image_std)):
+            if values is not None and (len(values) != 3 or (name == "image_std" and min(values) <= 0)):
+                raise ValueError(f"{name} is {values}; expected three numbers, and above 0 where pixels are divided")
         self.device: torch.device | str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -495,6 +496,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         settings = {name: getattr(self, name) for name in CALL_SETTINGS}
         if unknown := changes.keys() - settings.keys():
             raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
+        _check_sizes(**{name: value for name, value in changes.items() if name != "device"})
         return settings | changes
 
     def cut(
@@ -535,6 +537,15 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
             torch.tensor(values, device=cells.device)[:, None, None] for values in (self.image_mean, self.image_std)
         )
         return CutImage(cells.float().div_(255).sub_(mean).div_(std), grid, placement)
+
+
+def _check_sizes(**sizes: Any) -> None:  # noqa: ANN401  what a file or a caller may hold
+    """Refuse sizes that are no counts; `max_cells` may be None."""
+    for name, value in sizes.items():
+        if value is None and name == "max_cells":
+            continue
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} is {value!r}; expected a whole number, 1 or more")
 
 
 def flatten_images(images: Any) -> list[Any]:  # noqa: ANN401  one or a (nested) list

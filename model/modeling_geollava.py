@@ -25,6 +25,7 @@ from transformers.cache_utils import Cache
 from transformers.generation import GenerationConfig, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
 from transformers.modeling_utils import PreTrainedModel
+from transformers.quantizers import AutoQuantizationConfig
 from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
@@ -60,8 +61,10 @@ _MOST_NORMALISED = 16.0
 """Beyond what any usual mean and spread make of a pixel; white becomes 2.1 by CLIP's."""
 
 _LEFT_WHOLE = ("vision_tower", "multi_modal_projector", "affinity_head", "lm_head")
-"""What bitsandbytes leaves as it is: pruning and letters are chosen by small differences, and these are 6 % of the
+"""What quantisation leaves as it is: pruning and letters are chosen by small differences, and these are 6 % of the
 weights."""
+_SKIPS = ("llm_int8_skip_modules", "modules_to_not_convert", "skip_modules")
+"""What the configurations of bitsandbytes, of torchao and most others, and of HQQ call what they leave as it is."""
 
 _BLIND_WAYS = {
     "assistant_model": "the assistant would not see them; prompt_lookup_num_tokens needs none",
@@ -214,14 +217,16 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, *args: Any, quantization_config: Any = None, **kwargs: Any) -> Any:  # noqa: ANN401
         """Return the model with its weights; see `PreTrainedModel.from_pretrained`.
 
-        Weights of 8 or 4 bits are those of the language model's layers, whoever asks for them: the tokens that are kept
-        stay the same.
+        Quantised weights are those of the language model's layers, whoever asks for them: the tokens that are kept stay
+        the same.
         """
-        if hasattr(quantization_config, "llm_int8_skip_modules"):
+        if isinstance(quantization_config, dict):
+            quantization_config = AutoQuantizationConfig.from_dict(quantization_config)
+        if skips := next((name for name in _SKIPS if hasattr(quantization_config, name)), None):
             quantization_config = copy.copy(quantization_config)
-            chosen = quantization_config.llm_int8_skip_modules or ()
+            chosen = getattr(quantization_config, skips) or ()
             names = (*_LEFT_WHOLE, *(f"{cls.base_model_prefix}.{name}" for name in _LEFT_WHOLE))
-            quantization_config.llm_int8_skip_modules = [*dict.fromkeys((*chosen, *names))]
+            setattr(quantization_config, skips, [*dict.fromkeys((*chosen, *names))])
         if quantization_config is not None:
             kwargs["quantization_config"] = quantization_config
         loaded = super().from_pretrained(*args, **kwargs)
@@ -661,7 +666,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             use_cache: return a cache.
             logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all.
             cache: a cache to go on from.
-            kwargs: passed to the language model, and `num_items_in_batch` to the loss.
+            kwargs: passed to the language model, and `num_items_in_batch` to the loss, without its visual tokens.
 
         Raises:
             ValueError: inputs that contradict each other, such as more labels than logits.
@@ -700,7 +705,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
                 logits=logits,
                 labels=kept_labels,
                 vocab_size=self.config.text_config.vocab_size,
-                num_items_in_batch=kwargs.get("num_items_in_batch"),
+                num_items_in_batch=_num_with_loss(kwargs.get("num_items_in_batch"), cast(Tensor, labels), kept_labels),
             )
         return GeoLlavaCausalLMOutputWithPast(
             loss=loss,
@@ -732,6 +737,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             ValueError: placeholders without images, or ways of generating that would not see the images.
         """
         kwargs |= cache_argument(kwargs.pop("cache", None), kwargs.pop("past_key_values", None))
+        kwargs.pop("mm_token_type_ids", None)  # it says what the ids say
         input_ids = inputs if inputs is not None else kwargs.get("input_ids")
         if pixel_values is None:
             if input_ids is not None and "inputs_embeds" not in kwargs and CACHE_NAME not in kwargs:
@@ -748,11 +754,38 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             padded_ids, pixel_values, image_grid_thw, attention_mask=attention_mask, padding_side="left"
         )
         kwargs |= {"inputs_embeds": embeddings, "attention_mask": prompt.attention_mask}
-        generated = super().generate(prompt.input_ids, generation_config, *args, **kwargs)
+        expanded_ids = prompt.input_ids
+        pad_token_id = kwargs.get("pad_token_id", (generation_config or self.generation_config).pad_token_id)
+        if prompt.attention_mask is not None and pad_token_id is not None:
+            # a penalty on repetition would take 0 for a word of the prompt
+            expanded_ids = expanded_ids.masked_fill(prompt.attention_mask == 0, pad_token_id)
+        generated = super().generate(expanded_ids, generation_config, *args, **kwargs)
         if isinstance(generated, Tensor):
             return _with_prompt(generated, input_ids, prompt.input_ids.shape[1])
         generated.sequences = _with_prompt(generated.sequences, input_ids, prompt.input_ids.shape[1])
         return generated
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        inputs_embeds: Tensor | None = None,
+        is_first_iteration: bool | None = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:
+        """Return the inputs of a step; see `GenerationMixin.prepare_inputs_for_generation`.
+
+        In the first step `inputs_embeds` hold the prompt alone, and transformers takes no others. What is guessed to
+        follow it (`prompt_lookup_num_tokens`) is put behind them: else the logits of the prompt's last tokens would be
+        taken for those of the guesses.
+        """
+        if is_first_iteration and inputs_embeds is not None and input_ids.shape[1] > inputs_embeds.shape[1]:
+            guesses = input_ids[:, inputs_embeds.shape[1] :]
+            guesses = guesses.masked_fill(guesses == self.config.image_token_id, 0)  # which may lie outside the table
+            inputs_embeds = torch.cat([inputs_embeds, self.get_input_embeddings()(guesses)], dim=1)
+        prepared: dict[str, Any] = super().prepare_inputs_for_generation(
+            input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, **kwargs
+        )
+        return prepared
 
     def init_continuous_batching(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ANN401, ARG002
         """Refuse what would show the model token ids alone.
@@ -793,6 +826,18 @@ def _check_pixels(pixel_values: Tensor) -> None:
             f"pixel_values are {pixel_values.dtype} up to {largest:g}; expected uint8 cells as the processor gives "
             "them, which are normalised here, or normalised floats: leave out the change of their type"
         )
+
+
+def _num_with_loss(num_items: Tensor | int | None, given: Tensor, kept: Tensor) -> Tensor | int | None:
+    """Return how many labels of a step carry loss, of the number that a trainer has counted in the labels it gave.
+
+    A trainer that labels every token counts visual tokens too, which would make the loss of 8K images a hundredth of
+    itself. What share of labels they are is known of this batch, and taken for that of the step.
+    """
+    if num_items is None:
+        return None
+    num_given, num_kept = ((labels[:, 1:] != IGNORED_LABEL).sum() for labels in (given, kept))
+    return (num_items * (num_kept / num_given.clamp(min=1))).clamp(min=1)
 
 
 def _with_prompt(sequences: Tensor, input_ids: Tensor, expanded_length: int) -> Tensor:

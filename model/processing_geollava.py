@@ -25,16 +25,29 @@ logger = logging.get_logger(__name__)
 
 IMAGE_TOKEN = "<image>"  # noqa: S105  a placeholder, no secret
 
+_REFUSED_PART = (
+    "{{- raise_exception('a message of the ' ~ message['role'] ~ ' has a part of type ' ~ part['type'] ~ ', which "
+    "would not be seen; expected "
+)
+
 CHAT_TEMPLATE = (
+    "{%- if tools -%}{{- raise_exception('tools would not be seen: this model has not been trained with any') -}}"
+    "{%- endif -%}"
     "{%- if messages and messages[0]['role'] != 'system' -%}"
     "{{- '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' -}}"
     "{%- endif -%}"
     "{%- for message in messages -%}"
+    "{%- if message['content'] is not defined or message['content'] is none -%}"
+    "{{- raise_exception('a message of the ' ~ message['role'] ~ ' has no content; expected text, or a list of "
+    "parts') -}}"
+    "{%- endif -%}"
     "{{- '<|im_start|>' + message['role'] + '\n' -}}"
     "{%- if message['role'] == 'assistant' -%}"
     "{%- generation -%}"
     "{%- if message['content'] is string -%}{{- message['content'] -}}"
-    "{%- else -%}{%- for part in message['content'] -%}{{- part.get('text', '') -}}{%- endfor -%}{%- endif -%}"
+    "{%- else -%}{%- for part in message['content'] -%}"
+    "{%- if part.get('type', 'text') != 'text' -%}" + _REFUSED_PART + "text') -}}{%- endif -%}"
+    "{{- part.get('text', '') -}}{%- endfor -%}{%- endif -%}"
     "{{- '<|im_end|>' -}}"
     "{%- endgeneration -%}"
     "{{- '\n' -}}"
@@ -43,8 +56,7 @@ CHAT_TEMPLATE = (
     "{%- else -%}{%- for part in message['content'] -%}"
     "{%- if part['type'] in ('image', 'image_url') -%}{{- '<image>\n' -}}"
     "{%- elif part['type'] == 'text' -%}{{- part['text'] -}}"
-    "{%- else -%}{{- raise_exception('a message has a part of type ' ~ part['type'] ~ ', which would not be seen; "
-    "expected image, image_url or text') -}}{%- endif -%}"
+    "{%- else -%}" + _REFUSED_PART + "image, image_url or text') -}}{%- endif -%}"
     "{%- endfor -%}{%- endif -%}"
     "{{- '<|im_end|>\n' -}}"
     "{%- endif -%}"
@@ -99,6 +111,8 @@ class GeoLlavaProcessor(ProcessorMixin):
         num_cell_tokens: int | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        if num_cell_tokens is not None and (not isinstance(num_cell_tokens, int) or num_cell_tokens < 1):
+            raise ValueError(f"num_cell_tokens is {num_cell_tokens!r}; expected a whole number, 1 or more, or None")
         self.num_cell_tokens = num_cell_tokens
         self.image_token = IMAGE_TOKEN
         ids = tokenizer.encode(IMAGE_TOKEN, add_special_tokens=False) if tokenizer is not None else []
@@ -122,6 +136,7 @@ class GeoLlavaProcessor(ProcessorMixin):
         return_tensors: str | None = None,
         images_kwargs: dict[str, Any] | None = None,
         text_kwargs: dict[str, Any] | None = None,
+        common_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401  of both
     ) -> BatchFeature:
         """Return `input_ids` and `attention_mask`, and with images `pixel_values` and `image_grid_thw`.
@@ -137,6 +152,7 @@ class GeoLlavaProcessor(ProcessorMixin):
             return_tensors: "pt", or None for lists of token ids.
             images_kwargs: settings of the image processor for this call.
             text_kwargs: of the tokenizer, such as `padding` and `padding_side`.
+            common_kwargs: of either, as `kwargs`.
             kwargs: of either; what neither knows is not used, with a warning.
 
         Raises:
@@ -144,6 +160,7 @@ class GeoLlavaProcessor(ProcessorMixin):
         """
         if text is None and images is None:
             raise ValueError("expected text, images or both")
+        kwargs |= common_kwargs or {}
         of_images = self._image_settings(kwargs, images_kwargs)
         of_text = {"return_tensors": return_tensors} | self._text_settings(kwargs, text_kwargs)
         flat = [] if images is None else flatten_images(images)
@@ -161,7 +178,7 @@ class GeoLlavaProcessor(ProcessorMixin):
             written = [self.replace_image_token(vision, index) for index in range(len(flat))]
             prompts, offsets = self.get_text_with_replacements(prompts, images_replacements=written)
             tokens = dict(self.tokenizer(prompts, **of_text))
-            self._check_tokens(tokens["input_ids"], sum(len(text) for text in written) // len(self.image_token))
+            self._check_tokens(tokens["input_ids"], [prompt.count(self.image_token) for prompt in prompts])
             if return_mm_token_type_ids:
                 types = self.create_mm_token_type_ids(tokens["input_ids"])
                 tokens["mm_token_type_ids"] = types if of_text["return_tensors"] is None else torch.tensor(types)
@@ -240,12 +257,13 @@ class GeoLlavaProcessor(ProcessorMixin):
                 "list per prompt, of as many images as it has placeholders"
             )
 
-    def _check_tokens(self, input_ids: Any, num_written: int) -> None:  # noqa: ANN401  lists or tensors
+    def _check_tokens(self, input_ids: Any, written: list[int]) -> None:  # noqa: ANN401  lists or tensors
         rows = input_ids.tolist() if hasattr(input_ids, "tolist") else input_ids
-        count = sum(list(row).count(self.image_token_id) for row in rows)
-        if count != num_written:
+        counts = [list(row).count(self.image_token_id) for row in rows]
+        if counts != written:
             raise ValueError(
-                f"{count} placeholder tokens are left of {num_written} after tokenising; truncation cut images off"
+                f"the rows hold {counts} placeholder tokens after tokenising, and the prompts {written}; truncation "
+                "cut images off"
             )
 
     def _with_rescaled_boxes(self, prompts: list[str], placements: list[Placement]) -> list[str]:

@@ -28,7 +28,14 @@ from transformers import TrainingArguments, set_seed
 from rsvqa.annotation.extras import install_command, require_extra
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, merge_adapters, with_adapters
+from rsvqa.model.checkpoints import (
+    Inherited,
+    StartingPoint,
+    checkpoint_type,
+    load_checkpoint,
+    merge_adapters,
+    with_adapters,
+)
 from rsvqa.model.chunked_mlp import chunk_mlps
 from rsvqa.model.configuration_geollava import GeoLlavaConfig
 from rsvqa.model.conversations import chat_messages, render_chat
@@ -82,13 +89,16 @@ def train(
         TrainingError: when `out` holds another run, the checkpoint is not a GeoLLaVA, a loss is not finite, or a
             checkpoint cannot be written.
         TrainingStoppedError: when SIGTERM or SIGINT has ended the run; the last step is in a checkpoint.
-        TrainingDataError: when a data set cannot be trained on, or has no question or no readable image for this run.
+        TrainingDataError: when a data set cannot be trained on, or has no question or too few readable images for this
+            run.
     """
     reporter = reporter or QuietReporter()
     # on CPU the first one made must be told, or every process takes itself for the only one
     if not PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process:
         reporter = SilentReporter()  # one process speaks
     _refuse_other_run(settings, out, resume=resume)
+    if settings.init != TINY:
+        checkpoint_type(settings.init)  # not there: better told before all questions are read
     set_seed(settings.seed)
     listed = _list(settings, "train")
     _require_tasks(settings, listed)
@@ -108,7 +118,10 @@ def train(
     stops = StopRequests()
     evaluation = Evaluation(settings, start, stops, reporter)
     check_unreadable = partial(
-        refuse_unreadable, num_questions=len({draw.sample for draw in draws}), share=settings.max_unreadable
+        refuse_unreadable,
+        num_questions=len({draw.sample for draw in draws}),
+        share=settings.max_unreadable,
+        split="train",
     )
     trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, stops, check_unreadable, reporter)
     if checkpoint is not None:
@@ -121,9 +134,11 @@ def train(
             trainer.refuse_stopped()
             unreadable = sorted(set(gather_object(trainer.unreadable)))
             check_unreadable(unreadable)  # of all processes
+            evaluation.raise_refusal()
             if evaluation.questions and evaluation.step != trainer.state.global_step:
                 trainer.evaluate()
                 trainer.refuse_stopped()
+                evaluation.raise_refusal()
         _save(trainer, start, settings, out)
     seconds = time.monotonic() - began
     if unreadable:
@@ -177,6 +192,8 @@ def _settings_text(settings: TrainingSettings) -> str:
 def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     """See that the run's folder is new or holds the same run."""
     path = out / SETTINGS_NAME
+    if out.exists() and not out.is_dir():
+        raise TrainingError(f"{out} is a file; give a new or empty folder as `out`")
     if not resume and out.exists() and any(out.iterdir()):
         raise TrainingError(f"{out} is not empty; give `resume` to go on with the run in it, or another `out`")
     if resume and path.exists():
@@ -437,6 +454,11 @@ def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) ->
         questions_per_pass=settings.questions_per_pass,
     )
     draws = plan_order(known, order, images=number_images(samples) if settings.questions_per_pass > 1 else ())
+    if not draws:
+        raise TrainingDataError(
+            f"{order.num_epochs:g} epochs of {len(samples)} questions draw none of them; give more `epochs`, or "
+            "`max_steps`"
+        )
     return first_passes(draws, wanted // settings.questions_per_pass) if wanted else draws
 
 
@@ -486,6 +508,7 @@ class Evaluation:
         scores: by task, of the last evaluation.
         step: of the last evaluation; -1 before.
         num_unreadable: questions that were not asked, because their images cannot be read.
+        refusal: why the run ends with an evaluation, of which too much could not be read; None while it goes on.
     """
 
     def __init__(
@@ -495,6 +518,8 @@ class Evaluation:
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
         self.num_unreadable = 0
+        self.refusal: TrainingDataError | None = None
+        self._max_unreadable = settings.max_unreadable
         self._stops = stops
         self._reporter = reporter
         self._collator = Collator(start.processor)
@@ -512,7 +537,10 @@ class Evaluation:
         self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
 
     def __call__(self, model: nn.Module, step: int) -> dict[str, float] | None:
-        """Return the figures of a log; None when a signal has cut the evaluation."""
+        """Return the figures of a log; None when a signal has cut the evaluation, or it is refused.
+
+        The Trainer then saves what was learnt, and ends.
+        """
         state = PartialState()
         mine = score_replies(
             model,
@@ -530,9 +558,20 @@ class Evaluation:
         if self.num_unreadable:
             asked = f"{self.num_unreadable} of {len(self.questions)} questions of split val were not asked"
             self._reporter.note("unreadable", f"{asked}: their images cannot be read")
+        unreadable = {sample.name for sample in self.questions} - {reply.name for reply in replies}
+        try:
+            refuse_unreadable(unreadable, num_questions=len(self.questions), share=self._max_unreadable, split="val")
+        except TrainingDataError as error:
+            self.refusal = error
+            return None
         self.scores = score_tasks(replies, self.questions)
         self.step = step
         return flatten_scores(self.scores)
+
+    def raise_refusal(self) -> None:
+        """Raise what the last evaluation was refused for, if anything, once all is saved."""
+        if self.refusal is not None:
+            raise self.refusal
 
 
 def _has_split(folders: Sequence[str], split: str) -> bool:

@@ -203,7 +203,7 @@ class TrainingSettings(StageSettings):
     """What has a budget of visual tokens (default: the checkpoint's)."""
     fill: Annotated[Literal["next", "drop", "zeros"] | None, FILE_ONLY] = None
     """What takes the places that clusters leave (default: the checkpoint's)."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of everything random."""
     log_every: Annotated[PositiveInt, FILE_ONLY] = 10
     """Steps between lines of the log."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,15 @@ from typing import Any
 from rsvqa.annotation.extras import require_extra
 from rsvqa.benchmark.adapters.processors import load_processor
 from rsvqa.benchmark.errors import ModelError
+from rsvqa.rsvqa_builder.checkpoint_names import (
+    NAMES_OF_REMOTE_CODE,
+    cache_alone_where_the_hub_is_gone,
+    hub_fault,
+    in_one_line,
+    one_line,
+)
 from rsvqa.rsvqa_builder.files import hash_folder
 from rsvqa.rsvqa_builder.progress import without_bars
-
-_LONGEST_MESSAGE = 240
-# the last is torch's for --device cuda in a build without it
-_LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError)
-_HUB_SECONDS = 10.0
-_NAMES_OF_REMOTE_CODE = ("trust_remote_code", "custom code")
-
 
 SPREAD = "spread"
 """The device of a model whose layers are spread over all GPUs, and what does not fit over the memory of the host."""
@@ -90,14 +88,14 @@ def load_front(name: str, *, trust_remote_code: bool) -> CheckpointFront:
         MissingExtraError: torch or transformers is not installed.
     """
     require_extra("model", "bench")
-    with _cache_alone_where_the_hub_is_gone(name):
+    with cache_alone_where_the_hub_is_gone(name):
         config = _load_config(name, trust_remote_code=trust_remote_code)
         processor = _load_processor(name, config, trust_remote_code=trust_remote_code)
     return CheckpointFront(config, processor, _revision(name, config))
 
 
 def _load_processor(name: str, config: Any, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
-    with _one_line(f"the processor of {name!r} cannot be loaded"):
+    with one_line(f"the processor of {name!r} cannot be loaded", ModelError):
         processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
     _check_processor(name, processor)
     return processor
@@ -115,39 +113,16 @@ def load_checkpoint(name: str, settings: LoadingSettings) -> LoadedCheckpoint:
         MissingExtraError: torch or transformers is not installed.
     """
     require_extra("model", "bench")
-    with _cache_alone_where_the_hub_is_gone(name):
+    with cache_alone_where_the_hub_is_gone(name):
         config = _load_config(name, trust_remote_code=settings.trust_remote_code)
         loader = _loader_of(name, config)
         processor = _load_processor(name, config, trust_remote_code=settings.trust_remote_code)
         model = _load_model(name, loader, settings)
     if not _is_placed_by_loading(settings):
         what = f"the model {name!r} cannot be put on device {settings.device!r}"
-        with _one_line(f"{what}; `device` takes cpu, cuda, cuda:1, {SPREAD}"):
+        with one_line(f"{what}; `device` takes cpu, cuda, cuda:1, {SPREAD}", ModelError):
             model = model.to(_device(settings.device))
     return LoadedCheckpoint(model.eval(), processor, config.model_type, _revision(name, config))
-
-
-@contextmanager
-def _cache_alone_where_the_hub_is_gone(name: str) -> Iterator[None]:
-    """Look for a hub id in the cache alone when one short request finds no hub.
-
-    Without this each of a dozen files is asked for again and again, for half a minute a file, also when it is cached.
-    """
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError
-
-    was_offline = constants.HF_HUB_OFFLINE
-    if not Path(name).is_dir():
-        try:
-            HfApi().model_info(name, timeout=_HUB_SECONDS)
-        except HfHubHTTPError:
-            pass  # it is there, and says no; the loaders' words are clearer
-        except Exception:  # noqa: BLE001  of the hub's transport, which differs from release to release
-            constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = was_offline
 
 
 def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
@@ -160,25 +135,22 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except OSError as error:
         if folder.is_dir():
-            raise ModelError(f"the model {name!r} cannot be read: {_in_one_line(error)}") from error
-        cause = "no connection" if "couldn't connect" in str(error) else _in_one_line(error)
-        raise ModelError(
-            f"the model {name!r} is neither a folder here nor in the Hugging Face cache, nor reachable on the hub "
-            f"({cause}); name a folder, or fetch it where there is a network: hf download {name}"
-        ) from error
+            raise ModelError(f"the model {name!r} cannot be read: {in_one_line(error)}") from error
+        cause = "no connection" if "couldn't connect" in str(error) else in_one_line(error)
+        raise ModelError(hub_fault(name, cause)) from error
     except (ValueError, KeyError) as error:
         raise ModelError(_configuration_problem(name, error)) from error
 
 
 def _configuration_problem(name: str, error: Exception) -> str:
     message = str(error)
-    if any(word in message for word in _NAMES_OF_REMOTE_CODE):
+    if any(word in message for word in NAMES_OF_REMOTE_CODE):
         return f"the model {name!r} brings its own code; read it, then allow it with `trust_remote_code`"
     if model_type := _stored_model_type(name):
         version = importlib.metadata.version("transformers")
         hint = "; `rsvqa convert` makes it loadable" if model_type.startswith("llava_qwen") else ""
         return f"the model {name!r} is of type {model_type!r}, which transformers {version} does not know{hint}"
-    return f"the configuration of {name!r} cannot be read: {_in_one_line(error)}"
+    return f"the configuration of {name!r} cannot be read: {in_one_line(error)}"
 
 
 def _stored_model_type(name: str) -> str:
@@ -220,7 +192,7 @@ def _load_model(name: str, loader: Any, settings: LoadingSettings) -> Any:  # no
         options["device_map"] = "auto" if settings.device == SPREAD else {"": _device(settings.device)}
     if settings.weight_bits is not None:
         options["quantization_config"] = _quantisation(settings)
-    with without_bars(), _one_line(f"the weights of {name!r} cannot be loaded"):
+    with without_bars(), one_line(f"the weights of {name!r} cannot be loaded", ModelError):
         model, info = loader.from_pretrained(name, output_loading_info=True, **options)
     if missing := sorted(info["missing_keys"]):  # of another size they are refused above
         raise ModelError(
@@ -251,29 +223,6 @@ def _check_processor(name: str, processor: Any) -> None:  # noqa: ANN401
             )
     if not processor.chat_template:
         raise ModelError(f"the model {name!r} has no chat template; expected chat_template.jinja beside config.json")
-
-
-@contextmanager
-def _one_line(what: str) -> Iterator[None]:
-    """Turn what transformers raises for a broken checkpoint into one line."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except ImportError as error:
-        raise ModelError(f"{what}: a package is missing: {_in_one_line(error)}") from error
-    except (*_LOADING_ERRORS, SafetensorError) as error:
-        if any(word in str(error) for word in _NAMES_OF_REMOTE_CODE):
-            raise ModelError(
-                f"{what}: it brings its own code; read it, then allow it with `trust_remote_code`"
-            ) from error
-        raise ModelError(f"{what}: {_in_one_line(error)}") from error
-
-
-def _in_one_line(error: BaseException) -> str:
-    """Return the beginning of a message, which may have many lines."""
-    line = " ".join(str(error).split()) or type(error).__name__
-    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
 
 
 def input_device(model: Any) -> Any:  # noqa: ANN401

@@ -15,6 +15,7 @@ from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchModel
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, VLLM, BenchSettings
+from rsvqa.rsvqa_builder.checkpoint_names import folder_fault
 
 FAKE = "fake:"
 RANDOM, MAJORITY = "random", "majority"
@@ -72,13 +73,14 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
         from rsvqa.benchmark.adapters.endpoint_model import open_endpoint_model
 
         return open_endpoint_model(settings)
+    if settings.adapter is None and (fault := folder_fault(name.removeprefix(VLLM))):
+        raise ModelError(fault)  # better now than when torch is imported
     if settings.is_vllm:
         from rsvqa.benchmark.adapters.vllm_model import open_vllm_model
 
         return open_vllm_model(settings, samples)
     if settings.adapter is not None:
         return _open_plugin(settings, settings.adapter)
-    _refuse_lost_folder(name)
     from rsvqa.benchmark.adapters.transformers_model import open_transformers_model
 
     return open_transformers_model(settings)
@@ -95,14 +97,3 @@ def _open_plugin(settings: BenchSettings, name: str) -> BenchModel:
     if missing := [part for part in ("name", "box_convention", "describe", "reply") if not hasattr(model, part)]:
         raise ModelError(f"{where} opened {model!r}, which is no BenchModel: it has no {', '.join(missing)}")
     return model
-
-
-def _refuse_lost_folder(name: str) -> None:
-    """Refuse what can only be a path and is no folder, before transformers asks the hub for it."""
-    path = Path(name)
-    if path.is_dir():
-        return
-    if path.exists():
-        raise ModelError(f"the model {name} is a file; name the folder of a checkpoint")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ModelError(f"the model folder {name} does not exist")

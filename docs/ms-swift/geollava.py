@@ -28,6 +28,16 @@ class GeoLlavaTemplate(Template):
 
     placeholder_tokens: ClassVar[list[str]] = ["<image>"]
 
+    def init_processor(self, processor: Any) -> None:  # noqa: ANN401
+        """Take the processor of a checkpoint."""
+        if processor is not None and processor.num_cell_tokens is None:
+            raise ValueError(
+                "the checkpoint has fill = 'drop': how many visual tokens an image has is not known before the model "
+                "has seen it, and ms-swift cuts labels and logits to one length; set fill = 'next' in its config.json "
+                "and num_cell_tokens = tokens_per_cell in its processor_config.json"
+            )
+        super().init_processor(processor)
+
     def replace_tag(self, *_: Any) -> list[str]:  # noqa: ANN401
         """Return what stands for an image, on a line of its own."""
         return ["<image>\n"]

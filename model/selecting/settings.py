@@ -53,7 +53,7 @@ class SelectionSettings(StageSettings):
     """Numbers that a gradient is projected to."""
     max_length: PositiveInt = 32_768
     """Most tokens of a chat; longer ones are left out and counted."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of everything random."""
 
     @field_validator("tasks")

@@ -282,7 +282,7 @@ class TableReader:
         """
         names = list(self.columns if columns is None else columns)
         if unknown := [name for name in names if name not in self.columns]:
-            raise TableError(f"{self.path}: no column {unknown[0]!r}; it has {', '.join(self.columns)}")
+            raise TableError(f"{self.path}: no column {str(unknown[0])!r}; it has {', '.join(self.columns)}")
         try:
             table = self._file.read_row_group(number, columns=names, use_threads=False)
         except (OSError, pa.ArrowInvalid) as error:

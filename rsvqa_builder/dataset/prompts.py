@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from rsvqa.annotation.lettering import letters_fault, spaced
-from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.annotation.wording.box_units import UNITS_SAID, stated_units
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
 from rsvqa.rsvqa_builder.dataset.records import Record
@@ -52,6 +52,8 @@ def exchange_fault(record: Record) -> str | None:
     """Return why prompt and reply of a record would contradict each other; None when they do not."""
     if fault := letters_fault(record.options, record.answer):
         return fault
+    if not record.options and record.form not in TASKS[record.task].forms:
+        return "its choices are lost"
     if record.form is AnswerForm.BOX and stated_units(record.question) not in (None, "0-1"):
         return "question wants its box in other units than its answer's"
     return None

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.image_tables import IMAGES, EncodedImage
@@ -97,6 +98,15 @@ All stand in every shard there is, the oldest included.
 """
 
 
+class StoredRowError(RsvqaError):
+    """A row of a shard is not as the format has it: another program has changed it, or it is damaged."""
+
+    def __init__(self, item: str, column: Column, found: object, expected: str) -> None:
+        super().__init__(
+            f"the row of {item} has {found!r} in column {str(column)!r}; expected {expected}: build the data set again"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredQuestion:
     """A record as it stands in a shard.
@@ -172,12 +182,21 @@ def encode_texts(record: Record) -> dict[str, Any]:
 
 
 def decode_tile(row: Row, split: str) -> TileRecord:
-    """Return the tile of a row, without its images."""
+    """Return the tile of a row, without its images.
+
+    Raises:
+        StoredRowError: when the row says nothing of its place.
+    """
+    place = row[Column.TILE]
+    if not isinstance(place, Mapping) or None in place.values() or min(place["width"], place["height"]) < 1:
+        raise StoredRowError(
+            f"tile {row[Column.IMAGE_ID]!r}", Column.TILE, place, "x, y, width and height, with pixels in it"
+        )
     return TileRecord(
         image_id=row[Column.IMAGE_ID],
         split=split,
         scene=row[Column.SCENE],
-        window=Window(**row[Column.TILE]),
+        window=Window(**place),
         crs=row.get(Column.CRS),
         gsd=row[Column.GSD],
         footprint=row.get(Column.FOOTPRINT),
@@ -195,8 +214,19 @@ def decode(row: Row, tile: TileRecord, *, images: Iterable[str] = ()) -> Record:
         row: with at least `TEXT_COLUMNS`.
         tile: that it is about.
         images: keys of `tile.images`, where the caller knows them.
+
+    Raises:
+        StoredRowError: when the row lacks a text, or holds an option or a box that is none.
     """
-    evidence = row.get(Column.EVIDENCE)
+    item, evidence = f"question {row[Column.QUESTION_ID]!r}", row.get(Column.EVIDENCE)
+    options, box = row[Column.OPTIONS] or (), row[Column.BBOX]  # other writers store no option as null
+    for column in (Column.QUESTION, Column.ANSWER):
+        if not isinstance(row[column], str):
+            raise StoredRowError(item, column, row[column], "text")
+    if not all(isinstance(option, str) for option in options):
+        raise StoredRowError(item, Column.OPTIONS, options, "texts")
+    if box is not None and (len(box) != len(Box._fields) or None in box):
+        raise StoredRowError(item, Column.BBOX, box, "four numbers, or null")
     return Record(
         question_id=row[Column.QUESTION_ID],
         tile=tile,
@@ -204,9 +234,9 @@ def decode(row: Row, tile: TileRecord, *, images: Iterable[str] = ()) -> Record:
         language=row[Column.LANGUAGE],
         question=row[Column.QUESTION],
         images=tuple(images),
-        options=tuple(row[Column.OPTIONS]),
+        options=tuple(options),
         answer=row[Column.ANSWER],
-        bbox=None if row[Column.BBOX] is None else Box(*row[Column.BBOX]),
+        bbox=None if box is None else Box(*box),
         evidence={} if evidence is None else json.loads(evidence),
         source=row[Column.SOURCE],
         review=row[Column.REVIEW],

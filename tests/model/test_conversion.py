@@ -237,7 +237,7 @@ def test_a_checkpoint_loads_where_this_package_is_not_installed(
     }
 
 
-@pytest.mark.parametrize(("name", "message"), [("empty", "config.json is missing"), ("none", "no such directory")])
+@pytest.mark.parametrize(("name", "message"), [("empty", "config.json is missing"), ("none", "there is no folder ")])
 def test_without_a_checkpoint_there_is_nothing_to_convert(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(NoCheckpointError, match=message) as caught:

@@ -180,6 +180,36 @@ def test_transformers_own_trainer_trains_and_computes_metrics(tmp_path: Path) ->
         assert torch.equal(network(**batch).loss, network(**{**batch, "labels": masked}).loss)
 
 
+def test_the_loss_of_transformers_own_trainer_is_that_of_the_text_whatever_is_labelled(tmp_path: Path) -> None:
+    network, rows = tiny_model(tokens_per_cell=BUDGET), make_rows(4)
+
+    def text_alone(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        batch = collate(rows)
+        return {**batch, "labels": batch["labels"].masked_fill(batch["labels"] == 1, -100)}
+
+    def trained_loss(name: str, collator: Any, **settings: Any) -> float:
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path / name),
+            max_steps=1,
+            learning_rate=0.0,
+            train_sampling_strategy="sequential",
+            remove_unused_columns=False,
+            report_to=[],
+            use_cpu=True,
+            save_strategy="no",
+            disable_tqdm=True,
+            **settings,
+        )
+        trainer = Trainer(model=network, args=arguments, train_dataset=_Rows(4), data_collator=collator)
+        return float(trainer.train().training_loss)
+
+    with torch.no_grad():
+        expected = float(network(**collate(rows)).loss)  # mean over the tokens of text
+    assert trained_loss("all", collate, per_device_train_batch_size=4) == pytest.approx(expected, rel=1e-5)
+    uneven = {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 2}  # three rows, then one
+    assert trained_loss("text", text_alone, **uneven) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL's own settings, of transformers' old names
 @pytest.mark.parametrize("only_replies", [False, True])
 def test_trl_trains_and_evaluates(tmp_path: Path, only_replies: bool) -> None:

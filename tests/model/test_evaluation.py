@@ -131,9 +131,9 @@ def test_scores_by_task_with_the_most_frequent_answer(samples: list[TrainingSamp
     # answers of the tiles 0 to 3: red, green, blue, grey among choices that begin at 0, 1, 2, 0: A, A, A, D
     asked = [sample for sample in samples[:12] if sample.task == "object_colour"]
     replies = [
-        ChosenReply("object_colour", is_right=True, loss=1.0, num_tokens=2),
-        ChosenReply("object_colour", is_right=False, loss=2.0, num_tokens=1),
-        ChosenReply("detailed_captioning", is_right=False, loss=6.0, num_tokens=4),
+        ChosenReply("set/s:0/a", "object_colour", is_right=True, loss=1.0, num_tokens=2),
+        ChosenReply("set/s:0/b", "object_colour", is_right=False, loss=2.0, num_tokens=1),
+        ChosenReply("set/s:0/c", "detailed_captioning", is_right=False, loss=6.0, num_tokens=4),
     ]
     scores = score_tasks(replies, asked)
     assert scores == {

@@ -349,6 +349,10 @@ def test_settings_of_a_call_override_and_unknown_ones_are_named() -> None:
     assert processor(make_pixels(100, 100))["image_grid_thw"].tolist() == [[1, 4, 4]]
     with pytest.raises(ValueError, match=r"unknown image settings \['max_cell'\]; known are"):
         processor(make_pixels(4, 4), max_cell=4)
+    for name, value in {"max_cells": 2.5, "max_grid": 0, "cell_size": "28", "min_cells": None}.items():
+        with pytest.raises(ValueError, match=f"{name} is {value!r}; expected a whole number, 1 or more"):
+            processor(make_pixels(4, 4), **{name: value})
+    assert processor(make_pixels(100, 100), max_cells=np.int64(4))["image_grid_thw"].tolist() == [[1, 2, 2]]
     with pytest.raises(ValueError, match="expected at least one image"):
         processor([])
     with pytest.raises(ValueError, match="cell_size is 0"):

@@ -421,6 +421,47 @@ def test_generation_is_the_same_with_every_cache_and_with_guesses_from_the_promp
         assert torch.equal(generate(network, inputs, **way), plain)
 
 
+@pytest.mark.parametrize("num_cell_tokens", [None, 5])
+@pytest.mark.parametrize("prompt", ["w1 w2 <image> w3 w1 w2", "w1 <image>"])  # the end of each has been there before
+def test_guesses_may_begin_behind_the_prompt_itself(num_cell_tokens: int | None, prompt: str) -> None:
+    network, processor = tiny_model(), tiny_processor(num_cell_tokens=num_cell_tokens)
+    for image in make_images():
+        inputs = dict(processor(image, prompt, return_tensors="pt"))
+        guessed = generate(network, inputs, prompt_lookup_num_tokens=3, max_matching_ngram_size=2)
+        assert torch.equal(guessed, generate(network, inputs))
+
+
+def test_types_of_tokens_may_be_given_to_generation() -> None:
+    processor, network = tiny_processor(num_cell_tokens=5), tiny_model()
+    for images, prompt in ((make_images()[:1], "w1 <image> w2"), (None, "w1 w2")):
+        inputs = dict(processor(images, prompt, return_tensors="pt"))
+        typed = dict(processor(images, prompt, return_tensors="pt", return_mm_token_type_ids=True))
+        assert "mm_token_type_ids" in typed
+        assert torch.equal(generate(network, typed), generate(network, inputs))
+
+
+@pytest.mark.parametrize("num_cell_tokens", [None, 5])
+def test_padding_is_no_word_to_what_looks_at_the_ids(num_cell_tokens: int | None) -> None:
+    seen: list[list[int]] = []
+
+    def look(ids: Any, scores: Any) -> Any:
+        seen.append([int(row[0]) for row in ids])
+        return scores
+
+    inputs = dict(
+        tiny_processor(num_cell_tokens=num_cell_tokens)(
+            text=["w1 <image>", "w1 w2 <image> <image>"],
+            images=make_images(),
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        )
+    )
+    inputs["input_ids"][inputs["attention_mask"] == 0] = 63
+    tiny_model().generate(**inputs, max_new_tokens=1, pad_token_id=63, logits_processor=[look])
+    assert seen == [[63, 10]]  # padding, and w1; 0 would be a word of most language models
+
+
 @pytest.mark.parametrize(
     ("way", "message"),
     [
@@ -570,7 +611,9 @@ def test_wrong_inputs_are_named() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tokens_per_cell": 0}, "tokens_per_cell is 0; expected 1 or more"),
+        ({"tokens_per_cell": 0}, r"'tokens_per_cell'(?s:.)*it is 0; expected 1 or more"),
+        ({"image_mean": [0.5]}, r"'image_mean'(?s:.)*it is \[0.5\]; expected three numbers"),
+        ({"image_std": [0.2, 0.0, 0.2]}, r"'image_std'(?s:.)*expected numbers above 0, which pixels are divided by"),
         ({"fill": "pad"}, "'fill'"),
         ({"pruning": "best"}, "'pruning'"),
     ],
@@ -578,6 +621,10 @@ def test_wrong_inputs_are_named() -> None:
 def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(Exception, match=message):  # the class belongs to huggingface_hub
         tiny_config(**settings)
+    config = tiny_config()
+    for name, value in settings.items():
+        with pytest.raises(Exception, match=message):
+            setattr(config, name, value)  # as on a loaded model
 
 
 def test_a_tower_without_the_layer_is_named() -> None:

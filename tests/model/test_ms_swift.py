@@ -22,8 +22,14 @@ BUDGET = 12
 PLUGIN = Path(__file__).parents[2] / "docs/ms-swift/geollava.py"
 
 
-def test_chats_with_and_without_images_have_the_loss_of_the_model(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plugin() -> None:
+    """The model as ms-swift knows it by the plug-in, which registers it once."""
     runpy.run_path(str(PLUGIN))
+
+
+@pytest.mark.usefixtures("plugin")
+def test_chats_with_and_without_images_have_the_loss_of_the_model(tmp_path: Path) -> None:
     tiny_model(tokens_per_cell=BUDGET).save_pretrained(tmp_path)
     tiny_processor(num_cell_tokens=BUDGET, do_normalize=False).save_pretrained(tmp_path)
     network, processor = swift_model.get_model_processor(str(tmp_path), torch_dtype=torch.float32)
@@ -45,6 +51,15 @@ def test_chats_with_and_without_images_have_the_loss_of_the_model(tmp_path: Path
     # encoded anew: a collator takes its rows apart
     alone = [network(**template.data_collator([template.encode(row)])).loss for row in rows]
     torch.testing.assert_close(loss, sum(alone) / 2)  # of two labels each
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_checkpoint_whose_numbers_of_tokens_are_not_known_is_refused(tmp_path: Path) -> None:
+    tiny_model(fill="drop").save_pretrained(tmp_path)
+    tiny_processor(do_normalize=False).save_pretrained(tmp_path)
+    _, processor = swift_model.get_model_processor(str(tmp_path), torch_dtype=torch.float32)
+    with pytest.raises(ValueError, match=r"fill = 'drop': .* set fill = 'next' in its config.json and num_cell_tokens"):
+        swift_template.get_template(processor)
 
 
 @pytest.mark.slow

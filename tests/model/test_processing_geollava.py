@@ -115,8 +115,20 @@ def test_lists_of_images_belong_to_the_prompts_with_placeholders() -> None:
 
 
 def test_a_placeholder_that_is_cut_off_is_named() -> None:
-    with pytest.raises(ValueError, match="0 placeholder tokens are left of 1"):
+    with pytest.raises(ValueError, match=r"the rows hold \[0\] placeholder tokens .* and the prompts \[1\]"):
         tiny_processor()(text="w1 w2 <image>", images=IMAGE, truncation=True, max_length=2)
+
+
+def test_an_image_that_would_be_spread_over_rows_is_named() -> None:
+    processor = tiny_processor(num_cell_tokens=5)
+    with pytest.raises(ValueError, match=r"the rows hold \[2, 3, 0\] placeholder tokens .* and the prompts \[5\]"):
+        processor(IMAGE, "w1 <image> w2", max_length=3, truncation=True, return_overflowing_tokens=True)
+
+
+def test_settings_may_be_said_to_be_of_both() -> None:
+    processor = tiny_processor(num_cell_tokens=5)
+    outputs = processor(IMAGE, "w1 <image>", common_kwargs={"return_tensors": "pt"}, text_kwargs={"padding": True})
+    assert torch.equal(outputs["input_ids"], torch.tensor([[10, 1, 1, 1, 1, 1]]))
 
 
 def test_a_tokenizer_without_the_placeholder_is_refused() -> None:
@@ -247,3 +259,25 @@ def test_parts_of_a_message_that_would_not_be_seen_are_refused(part: dict[str, s
         TemplateError, match=f"part of type {part['type']}, which would not be seen; expected image, im"
     ):
         tiny_processor().apply_chat_template(messages)
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ({"content": [{"type": "image"}]}, "of the assistant has a part of type image, .* not be seen; expected text$"),
+        ({"content": None, "tool_calls": []}, "a message of the assistant has no content; expected text, or a list"),
+        ({}, "a message of the assistant has no content"),
+    ],
+)
+def test_what_an_assistant_would_not_be_heard_to_say_is_refused(reply: dict[str, Any], message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        tiny_processor().apply_chat_template([{"role": "user", "content": "w1"}, {"role": "assistant", **reply}])
+
+
+def test_tools_are_refused() -> None:
+    tools = [{"type": "function", "function": {"name": "w2", "parameters": {"type": "object", "properties": {}}}}]
+    messages = [{"role": "user", "content": "w1"}]
+    with pytest.raises(TemplateError, match="tools would not be seen"):
+        tiny_processor().apply_chat_template(messages, tools=tools)
+    plain = tiny_processor().apply_chat_template(messages)
+    assert tiny_processor().apply_chat_template(messages, tools=[]) == plain

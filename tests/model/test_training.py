@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -36,6 +37,7 @@ from rsvqa.model.training_report import TrainResult, lost_lines
 from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT
 from rsvqa.rsvqa_builder.progress import QuietReporter, SilentReporter
 from tests.model.make_dataset import TINY, make_dataset, make_settings
+from tests.model.make_models import tiny_model, tiny_processor
 
 NUM_TRAIN = 8 * 3
 
@@ -382,14 +384,41 @@ def test_more_unreadable_images_than_allowed_end_the_run(tmp_path: Path) -> None
     assert read_report(tmp_path / "allowed")["samples"]["unreadable"]["number"] == 6
 
 
-@pytest.mark.parametrize("broken", [(3,), (2, 3, 4)])
-def test_unreadable_images_of_val_are_counted_and_told(tmp_path: Path, broken: tuple[int, ...]) -> None:
+def test_unreadable_images_of_val_are_counted_and_told(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=(3,))
+    told = io.StringIO()
+    settings = make_settings(data, max_steps=1, eval_questions=4, max_unreadable=0.34)  # 3 of 9
+    report = train(settings, tmp_path / "run", reporter=QuietReporter(told))
+    assert "3 of 9 questions of split val were not asked: their images cannot be read" in told.getvalue()
+    assert report["samples"]["unreadable_val"] == 3
+    assert list(lost_lines(report)) == ["not evaluated: 3 x image cannot be read"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "share", "message"),
+    [
+        ((3,), 0.3, r"images of 3 of the 9 questions asked of split val .* that of set/s:3/DIC1; .* share of 0\.3: "),
+        ((2, 3, 4), 1.0, r"no image of the 9 questions asked of split val .* nothing is known of what was learnt"),
+    ],
+)
+@pytest.mark.parametrize("eval_every", [0, 1])
+def test_more_unreadable_images_of_val_than_allowed_end_the_run_with_a_checkpoint(
+    tmp_path: Path, broken: tuple[int, ...], share: float, message: str, eval_every: int
+) -> None:
     data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=broken)
-    told, number = io.StringIO(), 3 * len(broken)
-    report = train(make_settings(data, max_steps=1, eval_questions=4), tmp_path / "run", reporter=QuietReporter(told))
-    assert f"{number} of 9 questions of split val were not asked: their images cannot be read" in told.getvalue()
-    assert report["samples"]["unreadable_val"] == number
-    assert list(lost_lines(report)) == [f"not evaluated: {number} x image cannot be read"]
+    out = tmp_path / "run"
+    settings = make_settings(
+        data, max_steps=2, save_every=9, eval_questions=4, eval_every=eval_every, max_unreadable=share
+    )
+    with pytest.raises(TrainingDataError, match=message):
+        train(settings, out)
+    assert not (out / "model.safetensors").exists()
+    checkpoint = last_checkpoint(out)
+    assert checkpoint is not None
+    assert checkpoint.name == f"checkpoint-{eval_every or 2}"  # the evaluation behind the first step ends it there
+    report = train(settings.model_copy(update={"eval_questions": 0}), out, resume=True)
+    assert report["steps"] == 2
+    assert (out / "model.safetensors").exists()
 
 
 def strip_images(data: Path, *, names: bool) -> None:
@@ -515,6 +544,21 @@ def test_max_steps_draws_as_many_batches_and_begins_new_epochs(data: Path) -> No
     assert [draw.epoch for draw in draws] == [0] * NUM_TRAIN + [1] * (32 - NUM_TRAIN)
 
 
+def test_so_few_epochs_that_nothing_is_drawn_are_refused(data: Path, tmp_path: Path) -> None:
+    message = rf"0\.01 epochs of {NUM_TRAIN} questions draw none of them; give more `epochs`, or `max_steps`"
+    with pytest.raises(TrainingDataError, match=message):
+        train(make_settings(data, epochs=0.01), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_is_no_folder_of_a_run(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(TrainingError, match="run is a file; give a new or empty folder as `out`"):
+            train(make_settings(data), tmp_path / "run", resume=resume)
+    assert (tmp_path / "run").read_text() == "mine"
+
+
 def test_mix_that_leaves_nothing_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="mix set=0 leaves no sample"):
         train(make_settings(data, mix=["set=0"]), tmp_path / "run")
@@ -546,6 +590,69 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(TrainingError, match=r"cannot read the checkpoint '.*empty'"):
         load_checkpoint(str(tmp_path / "empty"), dtype=torch.float32, converted=tmp_path / "converted")
+
+
+def test_a_checkpoint_that_is_not_there_is_told_before_the_questions_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise ConnectionError("name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", no_network)
+    nowhere = tmp_path / "no data"
+    with pytest.raises(TrainingError, match=r"^there is no folder /.*/nowhere; name the folder of a checkpoint"):
+        train(make_settings(nowhere, init=str(tmp_path / "nowhere")), tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"^the model 'nobody/nothing' is neither a folder .* \(no connection\)"):
+        train(make_settings(nowhere, init="nobody/nothing"), tmp_path / "run")
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint beside its processor, of tiny sizes."""
+    folder = tmp_path_factory.mktemp("stored")
+    tiny_model().save_pretrained(folder)
+    tiny_processor(num_cell_tokens=5).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("processor_config.json", None, r"^the processor of the checkpoint '.*' cannot be loaded: .*image processor"),
+        ("tokenizer.json", None, r"^the processor of the checkpoint '.*' cannot be loaded: .*tokenizer"),
+        ("model.safetensors", None, r"^the checkpoint '.*' cannot be loaded: .*no file named model.safetensors"),
+        ("config.json", {"fill": "none"}, r"^the checkpoint .* 'fill' expected one of \('next', 'drop', 'zeros'\)"),
+        ("config.json", {"vision_chunk": 0}, r"^the checkpoint .* cannot be loaded: .*'vision_chunk'.* it is 0"),
+        ("config.json", {"vision_feature_layer": 9}, r"^the checkpoint .* vision_feature_layer is 9"),
+        (
+            "config.json",
+            {"image_token_id": 5},
+            r"placeholders of the id 1; its model expects 28 px and the id 5: ",
+        ),
+        ("processor_config.json", {"num_cell_tokens": 2.5}, r"num_cell_tokens is 2\.5; expected a whole number, 1 or"),
+        ("processor_config.json", {"num_cell_tokens": 0}, r"num_cell_tokens is 0; expected a whole number, 1 or more"),
+        ("processor_config.json", {"cell_size": 32}, r"cuts cells of 32 px .*; its model expects 28 px and the id 1"),
+        ("processor_config.json", {"cell_size": 28.0}, r"cell_size is 28\.0; expected a whole number, 1 or more"),
+        ("processor_config.json", {"image_std": [0, 0, 0]}, r"image_std is \[0, 0, 0\]; expected three numbers"),
+        ("processor_config.json", {"image_mean": [0.5]}, r"image_mean is \[0\.5\]; expected three numbers"),
+    ],
+)
+def test_a_checkpoint_edited_to_nonsense_is_one_line(
+    stored: Path, tmp_path: Path, file: str, changes: dict[str, Any] | None, message: str
+) -> None:
+    folder = shutil.copytree(stored, tmp_path / "edited")
+    if changes is None:
+        (folder / file).unlink()
+    else:
+        values = json.loads((folder / file).read_text())
+        of_images = values.get("image_processor", {})
+        for name, value in changes.items():
+            (of_images if name in of_images else values)[name] = value
+        (folder / file).write_text(json.dumps(values))
+    with pytest.raises(TrainingError, match=message) as caught:
+        load_checkpoint(str(folder), dtype=torch.float32, converted=None)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_without_some_weights_is_refused(undisturbed: Path, tmp_path: Path) -> None:

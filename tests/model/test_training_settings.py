@@ -47,6 +47,8 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
         ({"tasks": ["objct_colour"]}, "tasks.*did you mean 'object_colour'"),
         ({"tasks": [" "]}, "unknown task ''"),
         ({"mix": ["highr=2"]}, "unknown task or data set 'highr'; did you mean 'highrs'"),
+        ({"seed": -1}, "seed.*greater than or equal to 0"),
+        ({"seed": 2**32}, "seed.*less than 4294967296"),
         ({"mix": ["OCL"]}, "expected a weight of 0 or more after '='"),
         ({"mix": ["OCL=-1"]}, "expected a weight of 0 or more after '='"),
         ({"batch_size": 10, "device_batch_size": 4}, "batch_size 10 must be a multiple of device_batch_size 4"),

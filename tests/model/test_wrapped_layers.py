@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
 from torch import Tensor, nn
-from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, TorchAoConfig
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
@@ -101,6 +101,47 @@ def test_bitsandbytes_leaves_the_tower_and_keeps_the_tokens(bits: dict[str, Any]
     assert kept_places(network) == kept_places(plain)
     inputs = {name: values.to(network.device) for name, values in tiny_inputs(cells=(2, 4)).items()}
     assert bool(network(**inputs).logits.isfinite().all())
+
+
+def test_settings_of_quantisation_as_a_table_leave_the_tower_too(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    tiny_model().save_pretrained(tmp_path)
+    wanted = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    network = AutoModelForImageTextToText.from_pretrained(tmp_path, quantization_config=wanted)
+    assert {name for name, module in network.named_modules() if type(module) is nn.Linear} == {
+        name for name, module in tiny_model().named_modules() if type(module) is nn.Linear and "language" not in name
+    }
+    assert wanted == {"quant_method": "bitsandbytes", "load_in_8bit": True}  # the caller's own
+
+
+@pytest.mark.filterwarnings("ignore")  # of torchao, which torch is newer than
+@pytest.mark.parametrize(
+    "kind", ["Int8WeightOnlyConfig", "Int8DynamicActivationInt8WeightConfig", "Float8WeightOnlyConfig"]
+)
+@torch.no_grad()
+def test_torchao_leaves_the_tower_and_what_it_quantises_is_asked(kind: str, tmp_path: Path) -> None:
+    quantization = pytest.importorskip("torchao.quantization", reason="torchao is not installed")
+    settings = getattr(quantization, kind)()
+    plain = tiny_model()
+    plain.save_pretrained(tmp_path)
+    network = AutoModelForImageTextToText.from_pretrained(tmp_path, quantization_config=TorchAoConfig(settings)).eval()
+    changed = {name for name, weight in network.named_parameters() if type(weight) is not nn.Parameter}
+    assert changed == {
+        f"{name}.weight"
+        for name, module in plain.named_modules()
+        if isinstance(module, nn.Linear) and "language_model" in name
+    }
+    assert kept_places(network) == kept_places(plain)
+
+    quantization.quantize_(plain, settings)  # all of it, the tower too, as nobody stops it here
+    attention = plain.model.vision_tower.encoder.layers[-1].self_attn
+    assert type(attention.v_proj.weight) is not nn.Parameter
+    plain.config.pruning = "anchors_only"
+    features = plain.model.vision_tower(tiny_inputs(cells=(2, 4))["pixel_values"]).last_hidden_state
+    queries, keys = attention.q_proj(features[:, 0]), attention.v_proj(features[:, 1:])
+    scores = (keys * queries[:, None]).sum(-1)
+    expected = [(cell, place) for cell in range(8) for place in sorted(scores[cell].topk(5).indices.tolist())]
+    assert kept_places(plain) == expected
 
 
 @pytest.mark.parametrize("width", [32, 96, 128])  # bitsandbytes gives 64 weights one scale

@@ -15,7 +15,9 @@ from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.rows import (
     COLUMNS,
     TEXT_COLUMNS,
+    Column,
     StoredQuestion,
+    StoredRowError,
     decode,
     decode_question,
     decode_tile,
@@ -48,6 +50,35 @@ def test_a_record_comes_back_from_its_row(task: str) -> None:
     assert set(row) == set(COLUMNS)
     assert decode_question(row, "val") == StoredQuestion(index=7, record=record, images=(IMAGE,))
     assert decode(row, TILE, images=["tile_marked"]) == replace(record, images=("tile_marked",))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        (Column.QUESTION, None, "text"),
+        (Column.ANSWER, None, "text"),
+        (Column.OPTIONS, ["(A) red", None], "texts"),
+        (Column.BBOX, [0.1, 0.2, 0.3], "four numbers, or null"),
+        (Column.BBOX, [0.1, 0.2, None, 0.3], "four numbers, or null"),
+        (Column.TILE, None, "x, y, width and height, with pixels in it"),
+        (Column.TILE, {"x": 0, "y": 0, "width": 0, "height": 9}, "x, y, width and height, with pixels in it"),
+    ],
+)
+def test_a_row_that_another_program_has_emptied_is_named(column: Column, value: object, expected: str) -> None:
+    record = make_record(TILE, "object_colour")
+    row = encode(7, TILE, record, [IMAGE]) | {column: value}
+    item = "tile 'a:0_0'" if column is Column.TILE else f"question {record.question_id!r}"
+    with pytest.raises(StoredRowError) as caught:
+        decode_question(row, "val")
+    assert str(caught.value) == (
+        f"the row of {item} has {value!r} in column {str(column)!r}; expected {expected}: build the data set again"
+    )
+
+
+def test_no_options_may_be_stored_as_null() -> None:
+    record = make_record(TILE, "overall_counting")
+    row = encode(7, TILE, replace(record, options=()), [IMAGE]) | {Column.OPTIONS: None}
+    assert decode_question(row, "val").record.options == ()
 
 
 def test_a_record_of_the_small_columns_lacks_evidence_crs_footprint_and_source_only() -> None:
@@ -111,6 +142,7 @@ def test_a_prompt_is_asked_in_the_form_of_its_answer() -> None:
         *((make_record(TILE, task), None) for task in TASKS),
         (make_record(TILE, options=("(A) 1", "(C) 2")), "options without their letters"),
         (make_record(TILE, options=("(A)1", "(B)2")), "options without their letters"),
+        (make_record(TILE, options=()), "its choices are lost"),
         (make_record(TILE, answer="E"), "answer names no option"),
         (make_record(TILE, answer=""), "answer names no option"),
         (make_record(TILE, "overall_land_use", answer="CA"), "answer names no option"),

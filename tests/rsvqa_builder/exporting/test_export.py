@@ -434,7 +434,7 @@ def test_the_data_set_itself_is_never_overwritten(dataset: Path, tmp_path: Path)
 
 def test_an_export_of_nothing_is_an_error(tmp_path: Path) -> None:
     tile = make_tile(0, "train")
-    write(tmp_path / "superrs", [TileRows(tile, (make_record(tile, 0, "overall_counting"),))])
+    write(tmp_path / "superrs", [TileRows(tile, (make_record(tile, 0, "detailed_captioning"),))])
     with pytest.raises(ExportError, match=r"no question of .*superrs can be exported as 'coco-asked': 1 x no box"):
         export_dataset(tmp_path / "superrs", tmp_path / "out", format="coco-asked")
     with pytest.raises(
