@@ -7,6 +7,8 @@ Most options are the fields of a settings model: name, type, default and help st
 
 from __future__ import annotations
 
+import atexit
+import gc
 import inspect
 import json
 import re
@@ -815,6 +817,7 @@ OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
 
 def main() -> None:
     """Run the command line; a known error is one line on stderr and its exit code."""
+    atexit.register(gc.freeze)  # a process that ends need not look for garbage, which takes a second with torch
     words, notes = in_new_words(with_serve(sys.argv[1:]))
     for note in notes:
         print(f"rsvqa: {note}", file=sys.stderr)
