@@ -498,7 +498,7 @@ def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: s
 
 
 def _import_to_keep(name: str) -> None:
-    """Import a module without looking for garbage meanwhile: what it defines stays, and looking takes a sixth longer."""
+    """Import a module without looking for garbage meanwhile: it stays, and looking takes a sixth longer."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
