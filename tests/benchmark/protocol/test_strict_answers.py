@@ -50,6 +50,13 @@ NOT_READ = {
     "12 in the north and 2 in the south, 12 + 2 = 14",
     "Las respuestas son A y D.",
     "No wake is seen",
+    "```python\nprint('B')\n```",
+    "There are fourteen.",
+    "1 200",
+    "12.000",
+    "10 to 12",
+    "Q: Which?\nA: C",
+    "Forest and water",
 }
 """Readable, but not read: to refuse them costs a point, to read them wrongly would make one."""
 
@@ -62,6 +69,24 @@ READ_ALL_THE_SAME = {
     '{"answers": ["A", "not B"]}': "A",
     "Water, so C; perhaps a road.": "C",
     "It is not A but B, and D.": "BD",
+    "The car is bluish green.": "D",
+    "14 m": "B",
+    "north-east": "B",
+    "No, wait, yes": "A",
+    "Farmland and no water": "A",
+    "14 pairs": "B",
+    "$14": "B",
+    '{"answer": 14, "confidence": 0.1, "alternatives": [15]}': "B",
+    '{"analysis": {"answer": "B"}, "answer": "C"} ': "C",
+    '{"answer": "B?"}': "B",
+    "<answer>B</answer> is wrong": "B",
+    "Could be B": "B",
+    "B. Sc.": "B",
+    "C#": "C",
+    "a blue sky above a car": "B",
+    "It looks like an airplane hangar": "D",
+    "Bare": "D",
+    "No longer visible, so yes": "A",
 }
 """Traps that the judge would have refused, and that are read: with a doubt that only the picture or the words' sense
 gives, or by a second look rightly. None of them is among the first 242."""
