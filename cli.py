@@ -638,7 +638,7 @@ def power(
     chance: Annotated[float, typer.Option(min=1, max=99.9, help="Per cent of chance to see it.")] = 80.0,
     differing: Share = 30.0,
     correlation: Annotated[float, typer.Option(min=0, max=1, help="Correlation within an image, without runs.")] = 0.1,
-    per_image: Annotated[float, typer.Option(min=1, help="Questions per image, without runs.")] = 5.0,
+    per_image: Annotated[float, typer.Option(min=1, max=1e6, help="Questions per image, without runs.")] = 5.0,
     as_json: Json = False,
 ) -> None:
     """Tell how many images and questions show a difference between two models."""
