@@ -21,16 +21,24 @@ _NO_COUNT = re.compile(
     r"|(?<=or equal to\s)"
     r"|(?<=超过)|(?<=至少)|(?<=至多)|(?<=不到)|(?<=少于)|(?<=多于)|(?<=大于)|(?<=小于)|(?<=最多)|(?<=最少)|(?<=不足)"
     r"|(?<=高于)|(?<=低于)|(?<=第)|(?<=接近)|(?<=近)"
-    r"|(?<=[<>≥≤±])|(?<=[<>≥≤±]\s)|(?<=\d[/:])|(?<=(?<![\w)\]])[−-]))(?=\d)"
+    r"|(?<=[<>≥≤±])|(?<=[<>]=)|(?<=[<>≥≤±]\s)|(?<=\d[/:])|(?<=(?<![\w)\]])[−-]))(?=\d)"
     r"|(?<![\d.,^/:-])(?=\d{1,9}(?:\+(?!\s?\d)|\s?%|°|(?:st|nd|rd|th|x|s)\b|[\^²³]|[/:]\d|\s(?:is|are)\stoo\b"
     r"|[ ]?(?:k|thousand|million|billion|lakh|crore|hundred|dozen|mil|tausend|mille|тысяч\w{0,2}|тыс)\b|e\d"
     r"|\s?[×x*]\s?10\b"
     r"|[ ]?[万千百亿億萬]|\s?[\u3400-\u9fff]{0,2}(?:以上|以下|以内|多|余|来|未満)"
     r"|\s?[\uac00-\ud7a3]{0,2}\s?(?:이상|이하|미만)|\s(?:\w{1,20}\s)?(?:at (?:most|least)|maximum|minimum|max|min)\b"
     r"|\s(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\b|\s(?:minus|plus)\b"
-    r"|\sor\s(?:more|less|fewer)\b))",
+    r"|\sor\s(?:more|less|fewer|higher|lower|above|below|over|under|greater|larger|smaller)\b"
+    r"|\sand\s(?:up|above|over|below|counting)\b|\s(?:upwards|squared|cubed|per|each|in each|on each)\b|\so'clock\b"
+    r"|\s\w{1,20}\sago\b))",
     re.IGNORECASE,
 )
+_LABELLED = re.compile(
+    r"\b(?:id|index|confidence|probability|score|year|error|row|line|page|step|level|zoom|scale|width|height|size|version)"
+    r"\s?[:=#]\s?(?=\d)",
+    re.IGNORECASE,
+)
+"""What says of a number that it is something else than how many there are."""
 _WORD_BEFORE = re.compile(r"(?:([^\W_]{1,30})\s)?(?<!\w)([^\W\d_]{1,30})\s(?=\d)")
 _BEFORE_A_COUNT = frozenset(
     # English
@@ -118,7 +126,8 @@ def as_counts(text: str) -> str:
     """
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _SUM.sub(_worked_out, _WHOLE_NUMBER.sub(r"\1", text))
-    return _WORD_BEFORE.sub(_marked_unless_counting, _NO_COUNT.sub("^", text))
+    text = _LABELLED.sub(lambda match: f"{match[0]}^", _NO_COUNT.sub("^", text))
+    return _WORD_BEFORE.sub(_marked_unless_counting, text)
 
 
 def holds_open_sum(text: str) -> bool:

@@ -86,6 +86,8 @@ _OTHER_LANGUAGES = (
     r"|\b(?:respuestas?|resposta|respostas|risposta|risposte|réponses?)(?:\s(?:corr\w{1,8}|final\w{0,2}))?\s{0,3}"
     r"(?::|(?:es|son|é|são|è|sono|est|sont)(?!\w))(?:\s(?:las?|les?|a|as)(?=\s))?(?:\s(?:opci[oó]n|opção|opzione"
     r"|option|alternativa|letra|lettera|lettre)(?:es)?\b)?"
+    r"|(?:\bje choisis|(?<!no )\belijo|(?<!não )\bescolho|(?<!non )\bscelgo|\bich wähle|\bя выбираю|(?<!لا )أختار)\b"
+    r"(?:\s(?:la|le|a|l'option|opción|opção|вариант)(?=\s))?"
     r"|\bответ\s?(?:[—–-]\s|это\b)|\bans\s?[.)]|(?:答え|正解|解答)\s?(?:は|:)|(?:정답|답)\s?(?:은|:)"
 )
 _ANNOUNCEMENT = re.compile(
@@ -126,7 +128,7 @@ _MISGIVING = re.compile(
     r"|you (?:(?:might|could|may|can|should)\s)?sa(?:y|id)|going to|wanted to|worst|least"
     r"|second[- ](?:best|most|choice)"
     r"|falsche?|mauvaise|incorrect\w|sbagliat\w|errad\w|err[oó]ne\w)\b|\bresembl\w{1,3}\b.{0,80}\bbut\b"
-    r"|也可能|[红蓝白绿黑黄灰棕紫橙粉青银褐]{2}色|排除|除[了去]|难道|不可能|并不|无法|无从"
+    r"|也可能|[红蓝白绿黑黄灰棕紫橙粉青银褐]{2}色|排除|除[了去]|难[道说以]|不可能|并不|无法|无从"
     r"|^\s*(?:(?:most|some|many|other|few)\s)?(?:people|others|many|most|some|they"
     r"|students|annotators|users"
     r"|readers|one (?:might|could|may|would))\b",
@@ -211,6 +213,7 @@ _DENIED = re.compile(
 )
 _DENIES = re.compile(
     r"\b(?:(?:almost|nearly) (?:the |a )?(?:right|correct|best|true)|used to|no longer|formerly|previously|opposite"
+    r"|hardly|barely|scarcely|(?<!no\s)(?<!without\s)(?<!without a\s)doubt"
     r"|away from|far from|not|no|none|neither|nor|never|cannot|wrong|incorrect|except|eliminat\w{1,4}|exclud\w{1,4}"
     r"|rule[sd]? out"
     r"|unclear|unsure|either|unlikely|less likely|least likely|(?:is|are) (?:out|absent|missing|impossible))\b"

@@ -118,12 +118,14 @@ _ANSWER_KEY = re.compile(
 )
 
 
-_VERDICT_KEY = re.compile(r"(?:is[ _-]?)?(?:correct|right|true|valid|selected|present|chosen)")
+_VERDICT_KEY = re.compile(
+    r"(?:is[ _-]?)?(?:correct|right|true|valid|selected|present|chosen)|status|verdict|judge?ment|evaluation"
+)
 _CONTRARY_KEY = re.compile(
     r"(?:is[ _-]?)?(?:wrong|incorrect|false|invalid|uncertain|unsure|rejected|excluded|eliminated|absent|refus(?:ed|al)"
     r"|abstain(?:ed)?)"
 )
-_YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
+_YES, _NO = ("true", "yes", "1"), ("false", "no", "0", "none", "wrong", "incorrect", "rejected", "eliminated")
 _OFFERED = ("options", "choices")
 
 
@@ -139,7 +141,7 @@ def _may_answer(match: re.Match[str]) -> bool:
     if key is None:
         return True
     name = key[1].strip().lower()
-    if not (_HOLDER.fullmatch(name) or _ANSWER_KEY.fullmatch(name)):
+    if name in _OFFERED or not (_HOLDER.fullmatch(name) or _ANSWER_KEY.fullmatch(name)):
         return False
     return all(_ANSWERS.search(called) and not _REJECTS.search(called) for called in _CALLED.findall(before)[-1:])
 
@@ -156,7 +158,7 @@ def _json_line(written: str) -> str:
     if not isinstance(found, dict):
         return written
     known = {key.lower(): value for key, value in found.items() if isinstance(key, str)}
-    if any(value is None or str(value).lower() in _NO for key, value in known.items() if _VERDICT_KEY.fullmatch(key)):
+    if any(str(value).lower() in _NO for key, value in known.items() if _VERDICT_KEY.fullmatch(key)):
         return "\n"
     if any(str(value).lower() in _YES for key, value in known.items() if _CONTRARY_KEY.fullmatch(key)):
         return "\n"
@@ -244,6 +246,9 @@ _BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
 _SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)[.!?;](?=\s|$)|[\n。！？；]")
 _NUMBER_SIGN = re.compile(r"\bno\.\s?(?=\d)", re.IGNORECASE)
 _PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s(?=[(\[])|\s-\s|[\n。！？；，、]")
+_WAVERS = re.compile(
+    r"\A\s?(?:possibly|maybe|perhaps|alternatively)\s[(\[]?[A-H]\b|(?i:\b(?:or|but)\s(?:maybe|perhaps|possibly)\snot\b)"
+)
 _LETTER_BESIDE = re.compile(r"\s{0,3}[(\[]([A-H])[)\]]")
 _ABSTAINS = re.compile(
     r"\b(?:I can help|help you|I(?:'ll| will| am going to) (?:look|check|analy[sz]e|examine|help)|let me"
@@ -490,7 +495,7 @@ class _Reader:
                 return listed
             reading = frozenset(head[1])
             rest = first_line[head.end() :]
-            wrong = {_DOUBT} if called_wrong(rest) else set()
+            wrong = {_DOUBT} if called_wrong(rest) or _WAVERS.search(rest) else set()
             return {reading} | self._contradiction({reading}, rest) | self._doubt({reading}, rest) | wrong
         if beside := self._letter_beside_option(sentence):
             return beside

@@ -57,6 +57,7 @@ NOT_READ = {
     "10 to 12",
     "Q: Which?\nA: C",
     "Forest and water",
+    '<answer type="B">C</answer>',
 }
 """Readable, but not read: to refuse them costs a point, to read them wrongly would make one."""
 
@@ -87,6 +88,13 @@ READ_ALL_THE_SAME = {
     "It looks like an airplane hangar": "D",
     "Bare": "D",
     "No longer visible, so yes": "A",
+    '{"option": "B", "probability": 0.1}': "B",
+    '{"final": "unknown", "option": "B"}': "B",
+    "B, if I had to exclude one": "B",
+    "red herring": "A",
+    "Red Cross sign": "A",
+    "White House": "C",
+    "Blue, no doubt? Well, no.": "B",
 }
 """Traps that the judge would have refused, and that are read: with a doubt that only the picture or the words' sense
 gives, or by a second look rightly. None of them is among the first 242."""
