@@ -34,7 +34,8 @@ _NO_COUNT = re.compile(
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    r"\b(?:id|index|confidence|probability|score|year|error|row|line|page|step|level|zoom|scale|width|height|size|version)"
+    r"(?<!by )\b(?:id|index|confidence|probability|score|year|error|row|line|page|step|level|zoom|scale|width|height"
+    r"|size|version)"
     r"\s?[:=#]\s?(?=\d)",
     re.IGNORECASE,
 )
@@ -47,7 +48,8 @@ _BEFORE_A_COUNT = frozenset(
     "detect detected observe observed spot spotted contains contain containing has have having shows show showing with "
     "equals equal answer answers say says choose pick select guess guessed estimate estimated me gives give get makes "
     "make and or the all these those visible so therefore thus hence i then but between from either maybe perhaps "
-    "possibly likely probably clearly no not by conclude its image result a b c d e f g h "
+    "possibly likely probably clearly no not by conclude its image result like holds hold holding "
+    "estimates estimating a b c d e f g h "
     # other languages
     "hay sind gibt es sont avons são há existem tem sono son ist est é è есть всего около примерно ровно environ "
     "ungefähr etwa aproximadamente unos unas genau exactement exactamente insgesamt "

@@ -105,12 +105,12 @@ DENIED_AFTER = re.compile(
 """How languages deny or doubt what they have just said."""
 _CONFIRMED = re.compile(
     rf"({_LIST})(?:\s{{1,3}}(?:(?:is|are)(?:\s(?:both|all|clearly|therefore))?|seems?(?:\sto\sbe)?)\s(?:the\s|my\s)?"
-    r"(?:most\s\w{1,20}\s)?(?:correct|right|best|answers?|true|appropriate|suitable)\b(?!\s(?:and|but)\s(?:wrong"
-    r"|incorrect|not))"
+    r"(?:only\s)?(?:most\s\w{1,20}\s)?(?:correct|right|best|answers?|true|appropriate|suitable)\b(?!\s(?:and|but)\s(?:wrong"
+    r"|incorrect|not))(?![^.!\n]{0,40}\?)"
     r"(?=\s{0,3}(?:[.,;:!)\n]|$)|\s(?:because|since|as|here|given|based|for this|in this|and|while|but|with|to|among"
     r"|answers?|options?|choices?|letters?|one|ones|selection|match|fit|description|label|category|class|colou?r"
     r"|count)\b)"
-    r"|\s?(?:选?项)?[都均]?是?(?:正确|对的)|\s?(?:选?项)?[都均]对(?=[\s,.;!。]|$)"
+    r"|\s(?:fits|matches)\sbest(?=[.,;!\n]|$)|\s?(?:选?项)?[都均]?是?(?:正确|对的)|\s?(?:选?项)?[都均]对(?=[\s,.;!。]|$)"
     r"|\s(?:ist|sind|es|son|é|são|est|sont|è|sono)\s"
     r"(?:richtig|korrekt|correct[aeos]{0,2}|corrett[aeio]|exact[aeos]{0,2}|juste)(?=[.,;!\n]|$))"
 )
@@ -129,7 +129,7 @@ _MISGIVING = re.compile(
     r"|second[- ](?:best|most|choice)"
     r"|falsche?|mauvaise|incorrect\w|sbagliat\w|errad\w|err[oó]ne\w)\b|\bresembl\w{1,3}\b.{0,80}\bbut\b"
     r"|也可能|[红蓝白绿黑黄灰棕紫橙粉青银褐]{2}色|排除|除[了去]|难[道说以]|不可能|并不|无法|无从"
-    r"|^\s*(?:(?:most|some|many|other|few)\s)?(?:people|others|many|most|some|they"
+    r"|^\s*(?:(?:most|some|many|other|few)\s)?(?:people|others|many|most(?! likely\b)|some|they"
     r"|students|annotators|users"
     r"|readers|one (?:might|could|may|would))\b",
     re.IGNORECASE,
