@@ -7,6 +7,8 @@ Most options are the fields of a settings model: name, type, default and help st
 
 from __future__ import annotations
 
+import atexit
+import gc
 import inspect
 import json
 import re
@@ -636,7 +638,7 @@ def power(
     chance: Annotated[float, typer.Option(min=1, max=99.9, help="Per cent of chance to see it.")] = 80.0,
     differing: Share = 30.0,
     correlation: Annotated[float, typer.Option(min=0, max=1, help="Correlation within an image, without runs.")] = 0.1,
-    per_image: Annotated[float, typer.Option(min=1, help="Questions per image, without runs.")] = 5.0,
+    per_image: Annotated[float, typer.Option(min=1, max=1e6, help="Questions per image, without runs.")] = 5.0,
     as_json: Json = False,
 ) -> None:
     """Tell how many images and questions show a difference between two models."""
@@ -815,6 +817,7 @@ OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
 
 def main() -> None:
     """Run the command line; a known error is one line on stderr and its exit code."""
+    atexit.register(gc.freeze)  # a process that ends need not look for garbage, which takes a second with torch
     words, notes = in_new_words(with_serve(sys.argv[1:]))
     for note in notes:
         print(f"rsvqa: {note}", file=sys.stderr)

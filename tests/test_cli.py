@@ -50,6 +50,13 @@ def test_the_first_question_does_not_wait_for_the_reports() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"
 
 
+def test_a_process_that_ends_looks_for_no_garbage() -> None:
+    start = "import atexit, gc, sys; from rsvqa import cli; atexit.register(lambda: print(gc.get_freeze_count()))"
+    code = f"{start}; sys.argv[1:] = ['--version']; cli.main()"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(run.stdout.split()[-1]) > 10_000
+
+
 def test_the_console_script_hands_on_the_exit_code(tmp_path: Path) -> None:
     run = subprocess.run(
         [RSVQA, "build", "--src", str(tmp_path / "nothing"), "--out", str(tmp_path / "set")],

@@ -95,7 +95,7 @@ class Endpoint:
         """Return a client of the openai package that does not retry by itself.
 
         Raises:
-            EndpointError: OpenAI's own endpoint without a key.
+            EndpointError: OpenAI's own endpoint without a key, or a key that no request can carry.
             MissingExtraError: the `llm` extra is not installed.
         """
         require_extra("llm", "annotate")
@@ -104,6 +104,11 @@ class Endpoint:
         key = self._key()
         if not key and self.base_url == OPENAI_URL:
             raise EndpointError(f"{self.host} needs a key: set the environment variable {self.key_variable}")
+        if not (key.isascii() and key.isprintable()):  # its own error would show the key
+            raise EndpointError(
+                f"the environment variable {self.key_variable} holds a character that no key has (a line break, or a "
+                "letter beyond ASCII): set it to the key alone"
+            )
         timeout = Timeout(timeout_s, connect=min(timeout_s, CONNECT_S))
         return OpenAI(api_key=key or NO_KEY, base_url=self.base_url, timeout=timeout, max_retries=0)
 

@@ -82,8 +82,11 @@ def _content(turn: Turn, text: str) -> str | list[dict[str, Any]]:
 _CUT_OFF = ("length", "max_tokens", "model_length")
 """What servers call the end of a reply that ran into a bound."""
 
-_BROKEN_OFF = ("error", "abort")
-"""And that of one that they did not finish: OpenRouter's and SGLang's words."""
+_BROKEN_OFF = ("error", "abort", "insufficient_system_resource", "network_error")
+"""And that of one that they did not finish: OpenRouter's, SGLang's, DeepSeek's and Zhipu's words."""
+
+_FILTERED = ("content_filter", "safety", "sensitive")
+"""And that of one that they keep back."""
 
 
 _SHOWN = 200
@@ -112,7 +115,7 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     usage = usage if isinstance(usage, dict) else {}
     if not isinstance(text, str):
         raise NotACompletionError("the content of the reply is not text")
-    if finish == "content_filter":
+    if str(finish).lower().replace("-", "_") in _FILTERED:
         refusal = refusal or "the endpoint's content filter stopped it"
     return RawReply(
         text=storable(text),

@@ -13,6 +13,7 @@ from rsvqa.annotation.lettering import (
     LetteringError,
     has_letter,
     lettered,
+    option_texts,
     read_options,
 )
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -220,11 +221,14 @@ def _options(value: object) -> tuple[str, ...]:
     found = cut_listed_options(found) if isinstance(found, str) else found
     if not isinstance(found, list | tuple) or len(found) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
-    texts = [_said(option).strip() for option in found]
-    if "" in texts:
+    texts = [_said(option).strip() for option in found if isinstance(option, str | int | float)]
+    if "" in texts or len(texts) < len(found):
         raise RowError("an option has no text", repr(value)[:200])
     try:
-        return read_options(texts)
+        options = read_options(texts)
+        if "" in option_texts(options):
+            raise RowError("an option has no text", repr(value)[:200])
+        return options
     except LetteringError as error:
         if len(texts) > len(LETTERS) or any(map(has_letter, texts)):
             raise RowError("options are not lettered (A), (B), …", str(error)) from error

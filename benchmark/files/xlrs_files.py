@@ -384,7 +384,8 @@ def _bytes_or_name(value: object) -> object:
 def listed(value: object) -> object:
     """Return the list that a cell holds, also one that is written as text, as tables have it; any other cell as it is.
 
-    Of options by their letters, {"A": "red", "B": "blue"}, it is the list of "(A) red" and so on.
+    Of options by their letters, {"A": "red", "B": "blue", "C": None}, it is the list of "(A) red" and so on; letters
+    without a text behind the last that has one are how columns say that a question has fewer options.
     """
     found = value
     if isinstance(value, str) and (text := value.strip())[:1] + text[-1:] in ("[]", "{}"):
@@ -398,8 +399,15 @@ def listed(value: object) -> object:
         if isinstance(found, set) and all(isinstance(part, str) for part in found):
             found = sorted(found)
     if isinstance(found, dict) and len(found) > 1 and sorted(map(str, found)) == list(LETTERS[: len(found)]):
-        return [f"({letter}) {found[letter]}" for letter in sorted(found)]
+        with_text = [letter for letter in sorted(found) if found[letter] not in (None, "")]
+        if with_text != list(LETTERS[: len(with_text)]) or not all(_is_said(found[letter]) for letter in with_text):
+            return value
+        return [f"({letter}) {found[letter]}" for letter in with_text]
     return found if isinstance(found, list) else value
+
+
+def _is_said(value: object) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def decode_base64(text: str) -> bytes:
@@ -472,7 +480,11 @@ def _read_table(path: Path, places: ImagePlaces, delimiter: str) -> Iterator[Fil
         if index := values.get("index"):
             shown[index] = texts
         images = tuple(_json_image(path, where, text, places, partial(decode_base64, text)) for text in texts)
-        options = [values[letter] for letter in LETTERS if values.get(letter, "").strip()]
+        letters = [letter for letter in LETTERS if values.get(letter, "").strip()]
+        options = [values[letter] for letter in letters]
+        if "options" not in values and letters != list(LETTERS[: len(letters)]):
+            yield FileRow(where=where, problem=f"options {', '.join(letters)} without one between them")
+            continue
         row: dict[str, Any] = {name: value for name, value in values.items() if name != places.columns[0]}
         if options and "options" not in row:
             row["options"] = options

@@ -15,9 +15,12 @@ Reading = frozenset[str]
 
 _OPEN, _CLOSE = r"[(\[{<\"']{0,2}", r"[)\]}>\"']{0,2}"
 _NO_WORD_BEFORE = r"(?<![A-Za-z0-9_À-ɏ'])"
-_NO_WORD_AFTER = r"(?![A-Za-z0-9_À-ɏ]|'[A-Za-z]|-\d)"
-_AND = r"(?:\s{0,3}(?:[,;、&+]\s{0,3}(?:and\s{1,3}|&\s{0,3})?|\band\b|\bund\b|\bet\b|和|与|及|と|와|과)\s{0,3}|\s{1,3})"
-_OR = r"(?:\s{0,3}(?:[,;]\s{0,3})?(?:\bor\b|/|\boder\b|\bou\b|或者?|还是|か|또는)\s{0,3})"
+_NO_WORD_AFTER = r"(?![A-Za-z0-9_À-ɏ]|'[A-Za-z]|-\d|\+(?:[.,;!]|$))"
+_AND = (
+    r"(?:\s{0,3}(?:[,;、&+]\s{0,3}(?:and\s{1,3}|&\s{0,3})?|\b(?:and|und|et|и|ve)\b|\sو\s?|和|与|及|と|와|과)\s{0,3}"
+    r"|\s{1,3})"
+)
+_OR = r"(?:\s{0,3}(?:[,;]\s{0,3})?(?:\b(?:or|oder|ou|или|либо|veya|atau|lub|hoặc)\b|/|أو|或者?|还是|か|또는)\s{0,3})"
 _RUN = r"(?=[A-H]{2})A?B?C?D?E?F?G?H?"  # "ACD", in the order of the alphabet: "BAD" is a word
 _ITEM = rf"{_OPEN}(?:{_RUN}|[A-HJ-Z]){_CLOSE}{_NO_WORD_AFTER}"
 _LIST = rf"{_NO_WORD_BEFORE}{_ITEM}(?:(?:{_OR}|{_AND}){_ITEM}){{0,11}}+"
@@ -74,35 +77,40 @@ _CHOOSING = (
     r"\b(?:choose|select|pick|go(?:ing)? with|opt for|go for|I(?:'d|'ll| would| will)? (?:answer|say))\b\s{0,3}:?"
 )
 _CHINESE = (
-    r"(?:答案|正确选项)\s?(?:应该|应当|应)?\s?(?:是|为|选择?|:|=)\s?:?|(?<![不没非])(?:选择?)(?!项)\s?(?:是|为)?\s?:?"
+    r"(?:答案|正确选项)\s?(?:应该|应当|应)?\s?(?:是|为|选择?|:|=)\s?:?"
+    r"|(?<![不没非别勿莫])(?:选择?)(?!项)\s?(?:是|为)?\s?:?"
 )
 _OTHER_LANGUAGES = (
     r"\b(?:Antwort(?:en)?|Lösung)\s{0,3}(?::|(?:ist|sind|lautet|lauten)\b)"
     r"|\bRichtig (?:ist|sind)\b"
     r"|\b(?:respuestas?|resposta|respostas|risposta|risposte|réponses?)(?:\s(?:corr\w{1,8}|final\w{0,2}))?\s{0,3}"
     r"(?::|(?:es|son|é|são|è|sono|est|sont)(?!\w))(?:\s(?:las?|les?|a|as)(?=\s))?(?:\s(?:opci[oó]n|opção|opzione"
-    r"|option)(?:es)?\b)?"
-    r"|\bans\s?[.)]|(?:答え|正解|解答)\s?(?:は|:)|(?:정답|답)\s?(?:은|:)"
+    r"|option|alternativa|letra|lettera|lettre)(?:es)?\b)?"
+    r"|(?:\bje choisis|(?<!no )\belijo|(?<!não )\bescolho|(?<!non )\bscelgo|\bich wähle|\bя выбираю|(?<!لا )أختار)\b"
+    r"(?:\s(?:la|le|a|l'option|opción|opção|вариант)(?=\s))?"
+    r"|\bответ\s?(?:[—–-]\s|это\b)|\bans\s?[.)]|(?:答え|正解|解答)\s?(?:は|:)|(?:정답|답)\s?(?:은|:)"
 )
 _ANNOUNCEMENT = re.compile(
     rf"(?:(?P<noun>{_NOUN}){_OF_WHAT}{_COPULA}{_SURELY}|{_CHOOSING}|{_CHINESE}|{_OTHER_LANGUAGES})[\s(]{{0,3}}",
     re.IGNORECASE,
 )
 DENIED_AFTER = re.compile(
+    r"\s?吗|\s?[,，]?\s?(?:也|或)?可能是?\s?[A-H]|\s?也可能|[\s.;]{1,3}[Oo]r\s(?:maybe\s|perhaps\s)?[(\[]?[A-H]\b"
+    r"|\sto\s(?:continue|proceed|skip|exit|go|start|see|view|agree|submit)\b|"
     r"\s?,?\s?or\s(?:something|some|another|none|else|neither|not|any|so)\b|\s?[-–—~]\s?[A-H]\b"
-    r"|\s?(?:では|じゃ)\s?(?:ありません|な[いく])|\s?以外|\s?か(?:どうか|わか|分か)|\s?(?:가|이)?\s?아(?:닙|니|닌)"
+    r"|\s?(?:では|じゃ)\s?(?:ありません|な[いく])|\s?以外|\s?か(?:どうか|わか|分か)|\s?(?:가|이)?\s?아(?:닙|니|닌|님)"
     r"|\s?(?:인지|외)"
     r"|\s(?:nicht|no|pas|não|non)\b"
 )
 """How languages deny or doubt what they have just said."""
 _CONFIRMED = re.compile(
     rf"({_LIST})(?:\s{{1,3}}(?:(?:is|are)(?:\s(?:both|all|clearly|therefore))?|seems?(?:\sto\sbe)?)\s(?:the\s|my\s)?"
-    r"(?:most\s\w{1,20}\s)?(?:correct|right|best|answers?|true|appropriate|suitable)\b(?!\s(?:and|but)\s(?:wrong"
-    r"|incorrect|not))"
+    r"(?:only\s)?(?:most\s\w{1,20}\s)?(?:correct|right|best|answers?|true|appropriate|suitable)\b(?!\s(?:and|but)\s(?:wrong"
+    r"|incorrect|not))(?![^.!\n]{0,40}\?)"
     r"(?=\s{0,3}(?:[.,;:!)\n]|$)|\s(?:because|since|as|here|given|based|for this|in this|and|while|but|with|to|among"
     r"|answers?|options?|choices?|letters?|one|ones|selection|match|fit|description|label|category|class|colou?r"
     r"|count)\b)"
-    r"|\s?(?:选?项)?[都均]?是?(?:正确|对的)|\s?(?:选?项)?[都均]对(?=[\s,.;!。]|$)"
+    r"|\s(?:fits|matches)\sbest(?=[.,;!\n]|$)|\s?(?:选?项)?[都均]?是?(?:正确|对的)|\s?(?:选?项)?[都均]对(?=[\s,.;!。]|$)"
     r"|\s(?:ist|sind|es|son|é|são|est|sont|è|sono)\s"
     r"(?:richtig|korrekt|correct[aeos]{0,2}|corrett[aeio]|exact[aeos]{0,2}|juste)(?=[.,;!\n]|$))"
 )
@@ -116,9 +124,12 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _MISGIVING = re.compile(
-    r"\b(?:hesitat\w{1,5}|refus\w{1,4}|unable|tempt\w{1,5}|mistakes?|mistaken|someone|you sa(?:y|id)|going to|wanted to"
-    r"|worst|least|second[- ](?:best|most|choice)|falsche?|mauvaise|incorrect\w|sbagliat\w|errad\w|err[oó]ne\w)\b"
-    r"|难道|不可能|并不|无法|无从|^\s*(?:(?:most|some|many|other|few)\s)?(?:people|others|many|most|some|they"
+    r"\b(?:hesitat\w{1,5}|refus\w{1,4}|unable|tempt\w{1,5}|mistakes?|mistaken|someone"
+    r"|you (?:(?:might|could|may|can|should)\s)?sa(?:y|id)|going to|wanted to|worst|least"
+    r"|second[- ](?:best|most|choice)"
+    r"|falsche?|mauvaise|incorrect\w|sbagliat\w|errad\w|err[oó]ne\w)\b|\bresembl\w{1,3}\b.{0,80}\bbut\b"
+    r"|也可能|[红蓝白绿黑黄灰棕紫橙粉青银褐]{2}色|排除|除[了去]|难[道说以]|不可能|并不|无法|无从"
+    r"|^\s*(?:(?:most|some|many|other|few)\s)?(?:people|others|many|most(?! likely\b)|some|they"
     r"|students|annotators|users"
     r"|readers|one (?:might|could|may|would))\b",
     re.IGNORECASE,
@@ -159,16 +170,22 @@ GOES_ON = re.compile(
     r"|[^\n]{0,80}?\b[A-H]\b[^.\n]{0,20}\balso\b[^.\n]{0,20}\b(?:correct|right|true|fits?|applies)\b"
 )
 """What makes one letter one of several."""
+_RIVAL = re.compile(
+    rf"{_NO_WORD_BEFORE}([A-H])[)\]]?\s(?:is|are|would be|could be|may be|might be|seems|looks|fits|works)\s"
+    r"(?:(?:much|far|slightly|even|probably|likely)\s)?"
+    r"(?:also|too|as well|better|more likely|more plausible|just as|equally|closer|preferable)\b"
+    r"|(?i:\b(?:then again|that said|on the other hand|alternatively)\b[^.\n]{0,40}?)(?<![A-Za-z])([A-H])(?![A-Za-z'])"
+)
 RETRACTED_LATER = re.compile(
     r"\b(?:but|however|though|although|yet)\b[^.!?\n]{0,60}\b(?:(?:they|he|she|everyone|that|this|it)\s?(?:'re|'s"
     r"|are|is|was"
     r"|were)\s(?:mistaken|wrong|incorrect|false|not\s(?:right|correct|true))|I\s(?:disagree|doubt|(?:do not|don't)\s"
-    r"(?:agree|think so|believe)))\b",
+    r"(?:agree|think so|believe))|(?:otherwise|differently))\b",
     re.IGNORECASE,
 )
 """Likewise, at the end of its sentence."""
 _CONDITION = re.compile(
-    r"\b(?:if|unless|assuming|suppose|supposing|provided that|in case|had I)\b"
+    r"\b(?:if|unless|assume|imagine|pretend|let's say|assuming|suppose|supposing|provided that|in case|had I)\b"
     r"(?! (?:I|you) (?:had|have|were|must|need)\b)(?! (?:forced|pressed)\b)",
     re.IGNORECASE,
 )
@@ -189,13 +206,16 @@ _CLAUSE_END = re.compile(r"[.,;:!?\n。]")
 _DENIED = re.compile(
     r"(?:(?:\s(?:and|but)\s)?\b(?i:not|neither|nor|rather than|instead of|except|excluding|over|cannot be|(?:isn"
     r"|aren|can)'t(?: be)?)\b"
-    rf"|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
+    rf"|不是|并非|不选|!=|≠|<>)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
     r"(?:\s{0,3},?\s{0,3}\bbut\b(?!\s(?:also|not|I)\b))?"  # "not A but B" says B
     r"|\bnothing but\b"
     r"|\bN/A\b"
 )
 _DENIES = re.compile(
-    r"\b(?:not|no|none|neither|nor|never|cannot|wrong|incorrect|except|eliminat\w{1,4}|exclud\w{1,4}|rule[sd]? out"
+    r"\b(?:(?:almost|nearly) (?:the |a )?(?:right|correct|best|true)|used to|no longer|formerly|previously|opposite"
+    r"|hardly|barely|scarcely|(?<!no\s)(?<!without\s)(?<!without a\s)doubt"
+    r"|away from|far from|not|no|none|neither|nor|never|cannot|wrong|incorrect|except|eliminat\w{1,4}|exclud\w{1,4}"
+    r"|rule[sd]? out"
     r"|unclear|unsure|either|unlikely|less likely|least likely|(?:is|are) (?:out|absent|missing|impossible))\b"
     r"|n't\b|不|没|错|非|\b(?:discard|reject|ignor|distract|dismiss)\w{0,4}\b",
     re.IGNORECASE,
@@ -203,7 +223,8 @@ _DENIES = re.compile(
 _SPACES = re.compile(r" {2,}")
 _MENTION = re.compile(
     r"[(\[]([A-HJ-Z])[)\]]"
-    r"|(?:\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter|\b[Aa]nswer|选项)\s{0,3}[\"']?([A-HJ-Z])\b(?!'[a-z])"
+    r"|(?:\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter|\b[Aa]nswer|选项)\s{0,3}[\"']?([A-HJ-Z])\b(?!'[a-z]|\s(?:is\s)?(?:appears|"
+    r"painted|written|printed|marked|visible|shown)\b)"
     r"|(?:\b(?i:is|it's|that's|be|so|therefore|thus|hence|say|think|likely|probably|maybe|perhaps"
     r"|(?:agree|settle|stick|went) with|(?:looks?|feels?|seems?|sounds?|feel) like)\b,?|(?P<mark>[:=→>])|是)"
     rf"\s{{0,3}}({_LIST})"
@@ -329,6 +350,11 @@ def doubts(text: str) -> bool:
     if _MISGIVING.search(text) or any(_is_of_another(text, match) for match in _ANNOUNCEMENT.finditer(text)):
         return True
     return any(_is_conditional(part) for part in re.split(r"(?<=[.!;?。])\s|\n", text) if part)
+
+
+def rivals(text: str) -> Reading:
+    """Return the letters that a text calls better, or right as well: "but C is better", "then again, it could be C"."""
+    return frozenset(match[1] or match[2] for match in _RIVAL.finditer(text))
 
 
 def compares(text: str) -> bool:

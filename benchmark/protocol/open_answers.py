@@ -17,6 +17,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.extras import install_command
 from rsvqa.annotation.plugins import has_plugin, load_plugin, package_of
 from rsvqa.benchmark.errors import BenchmarkDataError
+from rsvqa.benchmark.protocol.counts import as_counts, uncounted
 
 _ARTICLES = re.compile(r"\b(?:an?|the)\b")
 _PUNCTUATION = re.compile(r"[^\w\s.-]|[.](?!\d)|(?<!\w)-(?!\d)|_")
@@ -27,6 +28,21 @@ _BOUND = re.compile(
     r"|n't\b|\d(?:st|nd|rd|th)\b|[<>≤≥±]"
 )
 """What makes a number one that the text does not state: "more than 5", "not 5", "the 5th"."""
+_NO_SIGN = re.compile(r"(?<![\w)\]])[-−](?=\d)|(?<=\d)\s?%")
+"""What bars a number from being how many there are, and not from being an answer."""
+_TIMES = re.compile(r"\b(?:hundreds?|thousands?|millions?|billions?|dozens?|lakh|crore)\b")
+_UNIT = re.compile(
+    r"\d\s?(km2|km²|m2|m²|km|cm|mm|m|ha|hectares?|acres?|ft|feet|mi|miles?|met(?:er|re)s?|kilomet(?:er|re)s?|px|pixels?"
+    r"|square\s(?:kilomet(?:er|re)s?|met(?:er|re)s?)|degrees?|°|%|per ?cent)(?![^\W\d_])"
+)
+_SPELT = {
+    **dict.fromkeys(("meter", "meters", "metre", "metres"), "m"),
+    **dict.fromkeys(("kilometer", "kilometers", "kilometre", "kilometres"), "km"),
+    **dict.fromkeys(("m²", "square meter", "square meters", "square metre", "square metres"), "m2"),
+    **dict.fromkeys(("km²", *(f"square kilomet{end}" for end in ("er", "ers", "re", "res"))), "km2"),
+    **{"hectare": "ha", "hectares": "ha", "acres": "acre", "feet": "ft", "mile": "mi", "miles": "mi"},
+    **{"pixel": "px", "pixels": "px", "degrees": "°", "degree": "°", "percent": "%", "per cent": "%"},
+}
 _NUMBER_WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
@@ -75,6 +91,9 @@ class NumericScorer(BaseModel):
         """Tell whether `reply` is near `right`; False where either is no number, or the reply holds several."""
         said, expected = read_number(reply), read_number(right)
         if said is None or expected is None:
+            return False
+        units = {unit for unit in (_unit_of(reply), _unit_of(right)) if unit}
+        if len(units) > 1:  # 14 km are not 14 m
             return False
         return abs(said - expected) <= max(self.tolerance, self.relative * abs(expected)) + 1e-9
 
@@ -182,13 +201,22 @@ def clean(text: str) -> str:
 
 
 def read_number(text: str) -> float | None:
-    """Return the number that a text states, in digits or as a word up to twenty; None for none, several or a bound."""
-    if _BOUND.search(text.lower()):
+    """Return the number that a text states, in digits or as a word up to twenty; None for none, several or a bound.
+
+    A number that is part of a larger one, as in "14 thousand", is not stated.
+    """
+    if _BOUND.search(text.lower()) or _TIMES.search(text.lower()) or uncounted(as_counts(_NO_SIGN.sub("", text))):
         return None
     cleaned = clean(text)
     found = [float(number) for number in _NUMBER.findall(cleaned)]
     found += [float(_NUMBER_WORDS.index(word)) for word in cleaned.split() if word in _NUMBER_WORDS]
     return found[0] if len(set(found)) == 1 else None
+
+
+def _unit_of(text: str) -> str:
+    """Return the unit behind a text's number, in one spelling; empty where none is known."""
+    match = _UNIT.search(text.lower())
+    return "" if match is None else _SPELT.get(match[1], match[1])
 
 
 # --- WordNet ----------------------------------------------------------------------------------------------------------

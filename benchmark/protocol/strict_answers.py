@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from rsvqa.annotation.lettering import LETTERS
+from rsvqa.benchmark.protocol.counts import as_counts, holds_open_sum, uncounted
 from rsvqa.benchmark.protocol.letter_lists import (
     DENIED_AFTER,
     GOES_ON,
@@ -43,6 +43,7 @@ from rsvqa.benchmark.protocol.letter_lists import (
     list_at,
     loose_letters,
     mentioned,
+    rivals,
     whole_list,
     without_denied,
 )
@@ -104,6 +105,11 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
 # --- answers in JSON ---
 
 _JSON_OBJECT = re.compile(r"\{[^{}]{1,4000}\}")
+_HELD_BY = re.compile(r"[\"']([^\"'\n]{0,40})[\"']\s{0,9}:\s{0,9}\Z")
+_HOLDER = re.compile(r"results?|responses?|outputs?|final|predictions?|data|function|arguments|args|parameters|input")
+_CALLED = re.compile(r"[\"']name[\"']\s{0,9}:\s{0,9}[\"']([^\"'\n]{0,40})[\"']", re.IGNORECASE)
+_ANSWERS = re.compile(r"answer|submit|final|select|choos|respon|reply|pick|finish|complete", re.IGNORECASE)
+_REJECTS = re.compile(r"\b(?:un|de)|reject|eliminat|exclud|discard|remov|dismiss|rule|wrong", re.IGNORECASE)
 _JSON_LIST = re.compile(r"\[[^\[\]]*\]")
 _ANSWER_KEY = re.compile(
     r"(?:final|correct|best|selected|chosen|my)?[ _-]?(?:answers?|choices?|options?|letters?|selection|selected)"
@@ -112,18 +118,37 @@ _ANSWER_KEY = re.compile(
 )
 
 
-_VERDICT_KEY = re.compile(r"(?:is[ _-]?)?(?:correct|right|true|valid|selected|present|chosen)")
+_VERDICT_KEY = re.compile(
+    r"(?:is[ _-]?)?(?:correct|right|true|valid|selected|present|chosen)|status|verdict|judge?ment|evaluation"
+)
+_CONTRARY_KEY = re.compile(
+    r"(?:is[ _-]?)?(?:wrong|incorrect|false|invalid|uncertain|unsure|rejected|excluded|eliminated|absent|refus(?:ed|al)"
+    r"|abstain(?:ed)?)"
+)
+_YES, _NO = ("true", "yes", "1"), ("false", "no", "0", "none", "wrong", "incorrect", "rejected", "eliminated")
 _OFFERED = ("options", "choices")
 
 
 def _without_json(text: str) -> str:
     """Return a text in which each JSON object with an answer has become a line "Answer: …", the rest of it left out."""
-    return _JSON_OBJECT.sub(lambda match: _json_line(match[0]), text)
+    return _JSON_OBJECT.sub(lambda match: _json_line(match[0]) if _may_answer(match) else "\n", text)
+
+
+def _may_answer(match: re.Match[str]) -> bool:
+    """Return whether an object is no part of a larger one under another key, nor of a call that does not answer."""
+    before = match.string[max(0, match.start() - 200) : match.start()]
+    key = _HELD_BY.search(before)
+    if key is None:
+        return True
+    name = key[1].strip().lower()
+    if name in _OFFERED or not (_HOLDER.fullmatch(name) or _ANSWER_KEY.fullmatch(name)):
+        return False
+    return all(_ANSWERS.search(called) and not _REJECTS.search(called) for called in _CALLED.findall(before)[-1:])
 
 
 def _json_line(written: str) -> str:
     try:
-        found = json.loads(written)
+        found = json.loads(written, object_pairs_hook=_with_all_values)
     except (ValueError, RecursionError):
         try:
             with warnings.catch_warnings(action="ignore"):  # of backslashes
@@ -133,14 +158,31 @@ def _json_line(written: str) -> str:
     if not isinstance(found, dict):
         return written
     known = {key.lower(): value for key, value in found.items() if isinstance(key, str)}
-    if any(value is False for key, value in known.items() if _VERDICT_KEY.fullmatch(key)):
+    if any(str(value).lower() in _NO for key, value in known.items() if _VERDICT_KEY.fullmatch(key)):
         return "\n"
+    if any(str(value).lower() in _YES for key, value in known.items() if _CONTRARY_KEY.fullmatch(key)):
+        return "\n"
+    if found and all(_is_letter(key) and isinstance(value, bool) for key, value in found.items()):
+        right = [key for key, value in found.items() if value]
+        return f"\nAnswer: {', '.join(right)}\n" if right else "\n"
     answers = [value for key, value in known.items() if _ANSWER_KEY.fullmatch(key)]
     if any("answer" in key for key in known if _ANSWER_KEY.fullmatch(key)):
         answers = [value for key, value in known.items() if _ANSWER_KEY.fullmatch(key) and key not in _OFFERED]
     if answers:
         return "".join(f"\nAnswer: {_said(value)}\n" for value in answers)
     return _JSON_LIST.sub("", written)  # of something else, be it wrong answers
+
+
+def _with_all_values(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object; a key that it holds twice gets one value more under a key that counts it."""
+    found: dict[str, object] = {}
+    for number, (key, value) in enumerate(pairs):
+        found[f"{key}{number % 100}" if key in found and found[key] != value else key] = value
+    return found
+
+
+def _is_letter(key: object) -> bool:
+    return isinstance(key, str) and len(key) == 1 and key in LETTERS
 
 
 def _said(value: object) -> str:
@@ -170,6 +212,8 @@ _WORD_OF_ONE_LETTER = re.compile(r"(?<![A-Za-z])([A-H])\s([yeo])\s(?=[A-H](?![A-
 _IN_ENGLISH = {"y": " and ", "e": " and ", "o": " or "}
 _BRACKETS = str.maketrans("【】", "()")
 _WORD_CHARACTER = re.compile(r"[^\W_]")
+_NEXT_TURN = re.compile(r"(?:\A|\n)\s{0,9}(?:human|user)\s?:(?!.*\bassistant\s?:).*", re.IGNORECASE | re.DOTALL)
+"""What a model goes on with that also writes the other's part; it answers for nobody."""
 
 
 def _ends_of(text: str) -> str:
@@ -178,11 +222,12 @@ def _ends_of(text: str) -> str:
 
 def _plain(text: str) -> str:
     r"""Return a text without markup: full-width letters made plain, "**B**" and "\\text{B}" freed."""
-    text = _NEW_LINE.sub("\n", _COLOUR.sub("", without_struck(normalised(text))))
+    text = _NEW_LINE.sub("\n", _COLOUR.sub("", without_struck(_CALL.sub("\n", normalised(text)))))
     text = _TABLE_ROW.sub(r"\1", _TABLE_RULE.sub("", text))
     text = _OPTION_TAG.sub(" ", _TEXT_COMMAND.sub(r"\1", text))
     text = _WORD_OF_ONE_LETTER.sub(lambda match: f"{match[1]}{_IN_ENGLISH[match[2]]}", text)
-    return _MARKUP.sub("", _CHINESE_HEADING.sub("\n答案: ", text).translate(_BRACKETS)).strip()
+    text = _MARKUP.sub("", _CHINESE_HEADING.sub("\n答案: ", text).translate(_BRACKETS))
+    return _NEXT_TURN.sub("", text).strip()
 
 
 # --- reading ---
@@ -190,7 +235,7 @@ def _plain(text: str) -> str:
 _BOXED = re.compile(r"\\(?:f?boxed|fbox)\s?\{+([^{}]{0,200})\}")
 _BOXED_AGAIN = re.compile(r"\}\s{0,3}(?:,|,?\s?and|&)?\s{0,3}\\f?boxed\s?\{")
 _CORRECTION = re.compile(
-    r"\bno\b(?=\s?[,.!–—-])|\bno,? wait\b|(?<=\?)\s{0,3}no:|\boops\b|\bor rather\b|\bon second thought\b"
+    r"\bno\b(?=\s?[,.!–—-])|(?<=wait, )no:|\bno,? wait\b|(?<=\?)\s{0,3}no:|\boops\b|\bor rather\b|\bon second thought\b"
     r"|\bjust kidding\b|\bon reflection\b|\bstrike that\b|\bnever ?mind\b|\bmy bad\b|\bscratch that\b|\blet me (?:re"
     r"|correct)|不对|更正"
     r"|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I meant?)\b|rather\b(?! than)|instead\b(?! of))",
@@ -201,14 +246,22 @@ _BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
 _SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)[.!?;](?=\s|$)|[\n。！？；]")
 _NUMBER_SIGN = re.compile(r"\bno\.\s?(?=\d)", re.IGNORECASE)
 _PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s(?=[(\[])|\s-\s|[\n。！？；，、]")
+_WAVERS = re.compile(
+    r"\A\s?(?:possibly|maybe|perhaps|alternatively)\s[(\[]?[A-H]\b|(?i:\b(?:or|but)\s(?:maybe|perhaps|possibly)\snot\b)"
+)
 _LETTER_BESIDE = re.compile(r"\s{0,3}[(\[]([A-H])[)\]]")
 _ABSTAINS = re.compile(
-    r"\b(?:cannot|unable|unclear|unsure|not sure|don't know|impossible|undetermined|but (?:yes|no))\b|can't\b"
+    r"\b(?:I can help|help you|I(?:'ll| will| am going to) (?:look|check|analy[sz]e|examine|help)|let me"
+    r"|cannot|unable|unclear|unsure|not sure|don't know|impossible|undetermined|but (?:yes|no))\b|can't\b"
     r"|could not|couldn't",
     re.IGNORECASE,
 )
 _NO_AFTER_QUESTION = re.compile(r"\?\s{1,3}no\b", re.IGNORECASE)
-_HEDGES = re.compile(r"\b(?:or|little|hardly|barely|scarcely|no|without)\b", re.IGNORECASE)
+_BULLETS = re.compile(r"(?:\s*[-•+]\s[^\n]+){2,}")
+_AND = re.compile(r"\band\b|&|和", re.IGNORECASE)
+_MAX_PART_WORDS = 2
+_EXCEPT = re.compile(r"[\s,(]{0,3}(?:except|excluding|apart from|other than|but not|save for)\b", re.IGNORECASE)
+_HEDGES = re.compile(r"\b(?:or|little|hardly|barely|scarcely|no|without|maybe|perhaps|possibly)\b", re.IGNORECASE)
 _AND_AT_END = re.compile(r"\s(?:and|&)\s*$")
 _SEPARATOR = re.compile(r"[,;、\n]|\band\b|&|和", re.IGNORECASE)
 
@@ -224,37 +277,20 @@ _SETTLED = re.compile(
     re.IGNORECASE,
 )
 """Two options, and which of them: nothing else may stand in the reply."""
-_BARS = re.compile(r"(?<![A-Za-z/|])[A-H](?:\s?[/|]\s?[A-H])+(?![A-Za-z/|])")
-_WHOLE_NUMBER = re.compile(r"(?<![\d.,])(\d{1,9})\.0+(?![\d.,]*\d)")
-_EXPRESSION = r"\d{1,6}(?:\s?[+×x*-]\s?\d{1,6}){1,30}"
-_SUM = re.compile(
-    rf"(?<![\d.,=+×*-])(?<![=+×*-]\s)(?:({_EXPRESSION})\s?=\s?(\d{{1,9}})|(\d{{1,9}})\s?=\s?({_EXPRESSION}))"
-    r"(?!\d|[.,]\d|\s?[=+×x*/-]\s?\d|\s?\?)"
+_OR_MAYBE = re.compile(
+    r"(?<![A-Za-z])([A-H])[)\]]?[,.;]?\s(?:or|but)\s(?:(?:it\s)?(?:maybe|perhaps|possibly|might be|could be)|even)\s"
+    r"(?=[(\[]?[A-H]\b)"
 )
-_NO_COUNT = re.compile(
-    r"(?:(?<=than\s)|(?<=at least\s)|(?<=at most\s)|(?<=over\s)|(?<=under\s)|(?<=above\s)|(?<=below\s)|(?<=twice\s)"
-    r"|(?<=half of\s)|(?<=double\s)|(?<=minus\s)|(?<=plus\s)|(?<=image\s)|(?<=figure\s)|(?<=picture\s)|(?<=up to\s)"
-    r"|(?<=[<>≥≤±])|(?<=[<>≥≤±]\s)|(?<=\d[/:])|(?<=(?<![\w)\]])[−-]))(?=\d)"
-    r"|(?<![\d.,^/:-])(?=\d{1,9}(?:\+(?!\s?\d)|\s?%|°|(?:st|nd|rd|th|x)\b|[\^²³]|[/:]\d|\s(?:is|are)\stoo\b"
-    r"|\s(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\b|\s(?:minus|plus)\b|\sor\s(?:more|less"
-    r"|fewer)\b))",
+_EITHER_IN_CHINESE = re.compile(r"不是\s?([A-H])\s?[,、]?\s?(?:就|便)是\s?(?=[A-H])")
+_CALL = re.compile(r"<((?:tool|function)\w{0,10})\b[^<>]{0,80}>[^{}]{0,2000}?</\1>", re.IGNORECASE)
+"""A call of a tool whose arguments are not JSON."""
+_OPEN_END = re.compile(
+    r"\betc\b|\b(?:and|or)\s(?:so on|so forth|others?|more|many others?|the like)\b|等\s?[.。]?\s*$"
+    r"|[,、]\s?\.{2,}\s*$",
     re.IGNORECASE,
 )
-_OPEN_SUM = re.compile(r"\d{1,9}\s?[+×*=]\s?\d|\d\s?=\s?\?")
-"""A sum that is not worked out, or not rightly."""
-
-
-def _worked_out(match: re.Match[str]) -> str:
-    """Return the result of a sum that is right, and a sum that is wrong as it stands."""
-    written, result = (match[1], match[2]) if match[1] else (match[4], match[3])
-    numbers, signs = re.findall(r"\d+", written), re.findall(r"[+×x*-]", written)
-    if set(signs) <= {"+", "-"}:
-        value = int(numbers[0]) + sum(int(sign + number) for sign, number in zip(signs, numbers[1:], strict=True))
-    elif set(signs) <= {"×", "x", "*"}:
-        value = math.prod(map(int, numbers))
-    else:
-        return match[0]
-    return result if value == int(result) else match[0]
+"""A list that says that it is not whole."""
+_BARS = re.compile(r"(?<![A-Za-z/|])[A-H](?:\s?[/|]\s?[A-H])+(?![A-Za-z/|])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +302,14 @@ class _Reader:
     several: bool
 
     def read(self, text: str) -> StrictAnswer:
-        text = self._without_options(_NUMBER_SIGN.sub("number ", self._as_options_count(text)))
-        if self.phrases.are_whole_numbers and _OPEN_SUM.search(text):
+        text = self._without_options(self._as_options_count(_NUMBER_SIGN.sub("number ", text)))
+        if self.phrases.are_whole_numbers and holds_open_sum(text):
             return StrictAnswer("", Refusal.AMBIGUOUS)
         if SHARES.fullmatch(text.strip(" .")):
             return StrictAnswer("", Refusal.AMBIGUOUS)
         if self.several:
             text = _BARS.sub(lambda match: re.sub(r"\s?[/|]\s?", ", ", match[0]), text)
+        text = _EITHER_IN_CHINESE.sub(r"\1 or ", _OR_MAYBE.sub(r"\1 or ", text))
         if settled := _SETTLED.fullmatch(text):
             first, second, last = settled.groups()
             return self._judge({frozenset(last)} if last in (first, second) else {frozenset(first), frozenset(second)})
@@ -281,7 +318,7 @@ class _Reader:
         if (right := called_right(text, self.phrases.equal_to)) is not None:
             return self._judge({right} if right else set())
         if self.several:
-            if compares(text):
+            if compares(text) or _OPEN_END.search(text):
                 return StrictAnswer("", Refusal.AMBIGUOUS)
             text = _BOXED_AGAIN.sub(", ", text)
         text = without_denied(text)
@@ -304,14 +341,7 @@ class _Reader:
         return "\n".join(rest) if given == [{frozenset(letter)} for letter in self.letters] else text
 
     def _as_options_count(self, text: str) -> str:
-        """Return a text with its sums worked out and 14.0 as 14, where the options are whole numbers.
-
-        Numbers that are bounds, shares, places, powers and the like get a sign before them, and name no option.
-        """
-        if not self.phrases.are_whole_numbers:
-            return text
-        text = _SUM.sub(_worked_out, _WHOLE_NUMBER.sub(r"\1", text))
-        return _NO_COUNT.sub("^", text)
+        return as_counts(text) if self.phrases.are_whole_numbers else text
 
     def _judge(self, readings: set[Reading]) -> StrictAnswer:
         if not readings:
@@ -333,12 +363,33 @@ class _Reader:
         alone = self._lines_alone(text)
         if announced:
             alone -= {frozenset(self.letters)}  # the options, written down again before the answer
-        return announced | alone or self._headed(text) or self._named(text)
+        found = announced | alone or self._headed(text) or self._named(text)
+        is_doubtful = found and (rivals(text) - frozenset().union(*found) or self._lists_more(text))
+        if not announced and not alone and self.phrases.are_whole_numbers and self._counts_two_ways(text):
+            return found | {_DOUBT}
+        return found | ({_DOUBT} if is_doubtful else set())
+
+    def _lists_more(self, text: str) -> bool:
+        """Return whether a text is a list of short parts of which some are options and others are not."""
+        parts = [part.strip(" .!") for part in _SEPARATOR.split(text) if words_of(part)]
+        if not (_AND.search(text) or (self.several and _BULLETS.fullmatch(text))) or any(
+            len(words_of(part)) > _MAX_PART_WORDS for part in parts
+        ):
+            return False
+        are_options = [bool(self._whole_option(part)) for part in parts]
+        return any(are_options) and not all(
+            self.phrases.within(part) or whole_list(part) or denies(part) for part in parts
+        )
 
     # 1. announcements, and lines that are nothing but an answer
 
     def _boxed(self, text: str) -> set[Reading]:
-        return _union(self._answer_alone(content) for content in _BOXED.findall(text))
+        found = set()
+        for box in _BOXED.finditer(text):
+            readings, rest = self._answer_alone(box[1]), text[box.end() :]
+            is_wrong = called_wrong(rest) or RETRACTED_AFTER.match(rest)
+            found |= readings | ({_DOUBT} if readings and is_wrong else set())
+        return found
 
     def _concluded(self, text: str) -> set[Reading]:
         """Return what sentences give that are nothing but a conclusion, as "So B." is.
@@ -426,6 +477,8 @@ class _Reader:
         first_line = text.split("\n", 1)[0]
         sentence = text[: _sentence_end(text, 0)]
         labels = list(LABEL.finditer(first_line))
+        if self._says_answer_with_a(first_line):
+            return {_DOUBT, frozenset("A")}
         if labels and labels[0].start() == 0:
             if self._goes_through(text):
                 return {_DOUBT, frozenset(_letter_of(labels[0]))}
@@ -442,7 +495,7 @@ class _Reader:
                 return listed
             reading = frozenset(head[1])
             rest = first_line[head.end() :]
-            wrong = {_DOUBT} if called_wrong(rest) else set()
+            wrong = {_DOUBT} if called_wrong(rest) or _WAVERS.search(rest) else set()
             return {reading} | self._contradiction({reading}, rest) | self._doubt({reading}, rest) | wrong
         if beside := self._letter_beside_option(sentence):
             return beside
@@ -450,6 +503,10 @@ class _Reader:
         found = self._option_first(sentence) or (set() if begun is None else {frozenset(begun)})
         last = self._whole_option(_SENTENCE_END.split(text.rstrip(" .!?;\n"))[-1]) if found else set()
         return found | last | ({_DOUBT} if found and _NO_AFTER_QUESTION.match(text, len(sentence)) else set())
+
+    def _says_answer_with_a(self, line: str) -> bool:
+        """Return whether "A:" stands for "answer" before words that abstain: "A: I cannot tell"."""
+        return line.startswith("A:") and bool(_ABSTAINS.search(line)) and self.phrases.within(line) != frozenset("A")
 
     def _goes_through(self, text: str) -> bool:
         """Return whether the first lines of a text say something of (A), (B) and so on, one after the other."""
@@ -485,6 +542,8 @@ class _Reader:
     def _is_half_said(self, sentence: str, rest: str) -> bool:
         """Return whether an option that begins a sentence is not the answer, or one of two: "No, I cannot tell"."""
         says_yes_or_no = set(words_of(sentence)[:1]) <= {"yes", "no"}
+        if _EXCEPT.match(rest):
+            return True
         return bool(says_yes_or_no and _ABSTAINS.search(rest)) or bool(self.several and _HEDGES.search(rest))
 
     def _contradiction(self, readings: set[Reading], rest: str) -> set[Reading]:
@@ -513,9 +572,17 @@ class _Reader:
         if found:
             found |= self._doubt(found, text) | ({_DOUBT} if holds_crosses(text) else set())
             rest = self.phrases.without_denied(text)
-            if denies(rest) or doubts(text) or (self.several and _HEDGES.search(rest)) or self._counts_more(text):
+            if denies(rest) or doubts(text) or compares(text) or self.phrases.is_begun_within(text):
+                return found | {_DOUBT}
+            if (self.several and _HEDGES.search(rest)) or self._counts_more(text):
                 return found | {_DOUBT}
         return found
+
+    def _counts_two_ways(self, text: str) -> bool:
+        """Return whether one option's number counts and that of another does not: "12 or so but under 14"."""
+        bounds = frozenset().union(*map(self.phrases.within, uncounted(text)))
+        counted = self.phrases.within(text)
+        return len(words_of(text)) <= MAX_SENTENCE_WORDS and bool(bounds and counted and bounds != counted)
 
     def _counts_more(self, text: str) -> bool:
         """Return whether a text holds a number beside those of the options: "14 cars and 2 trucks"."""

@@ -200,10 +200,12 @@ def plan_from_runs(first: Path, second: Path, *, difference: float, power: float
 
     Raises:
         NothingToScoreError: the runs share no answered question, or never differ.
-        RunError: a folder is not that of a run.
+        RunError: a folder is not that of a run, or one id is another question in each.
     """
     runs = [{one.reply.sample_id: one for one in score_run(folder).questions} for folder in (first, second)]
-    pairs = [(runs[0][key], runs[1][key]) for key in runs[0] if key in runs[1]]
+    common = [key for key in runs[0] if key in runs[1]]
+    check_same_questions(runs[0], runs[1], common, shared=True)
+    pairs = [(runs[0][key], runs[1][key]) for key in common]
     valued = [both for both in pairs if all(Measure.STRICT in one.values for one in both)]
     if not valued:
         raise NothingToScoreError("the two runs share no answered question with options, or of words")

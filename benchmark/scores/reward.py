@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rsvqa.annotation.facts import Box, iou
+from rsvqa.annotation.lettering import read_letters
 from rsvqa.benchmark.protocol.boxes import replied_numbers
 from rsvqa.benchmark.protocol.strict_answers import read_answer
 
@@ -32,8 +33,11 @@ def reward(reply: str, *, solution: str, answer_type: str, choices: str = "") ->
         return _overlap(reply, solution)
     if answer_type not in ("letter", "letters"):
         raise ValueError(f"answer type {answer_type!r}: expected letter, letters, box or text")
-    read = read_answer(reply, tuple(choices.splitlines()), several=answer_type == "letters").letters
-    return float(read == solution.replace(" ", ""))
+    options = tuple(choices.splitlines())
+    right = read_letters(solution, len(options))
+    if right is None:
+        raise ValueError(f"the key {solution!r} names none of {len(options)} options")
+    return float(read_answer(reply, options, several=answer_type == "letters").letters == right)
 
 
 def _overlap(reply: str, solution: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -323,6 +324,28 @@ def test_data_are_opened_while_the_packages_of_models_are_imported(
     with pytest.raises(ModelError, match="does not exist"):
         api.bench(model=str(tmp_path / "none"), data=str(data), out=tmp_path / "run")
     assert order == ["data", "rsvqa.model.registration"]
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_that_import_looks_for_no_garbage_and_leaves_the_collector_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_enabled: bool
+) -> None:
+    pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+    meanwhile: list[bool] = []
+
+    def import_module(name: str) -> None:
+        meanwhile.append(gc.isenabled())
+        raise ImportError(f"{name} is broken")
+
+    monkeypatch.setattr(api, "import_module", import_module)
+    if not is_enabled:
+        gc.disable()
+    try:
+        with pytest.raises(ImportError):
+            api.bench(model=str(tmp_path), data=str(write_jsonl(tmp_path / "x.jsonl", vqa_rows(2))), out=tmp_path / "r")
+        assert (meanwhile, gc.isenabled()) == ([False], is_enabled)
+    finally:
+        gc.enable()
 
 
 def test_what_fails_in_that_import_ends_the_run_before_a_model_is_looked_for(

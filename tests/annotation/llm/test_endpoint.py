@@ -35,6 +35,18 @@ def test_openai_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         Endpoint(OPENAI_URL).connect(1)
 
 
+@pytest.mark.parametrize(
+    "key", ["sk-secret-1234\nOTHER=5", "sk-secret-1234\r\n5", "sk-secret-1234é", "密钥sk-secret-1234"]
+)
+def test_a_key_that_no_request_can_carry_is_refused_without_showing_it(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(EndpointError, match="OPENAI_API_KEY holds a character that no key has") as caught:
+        Endpoint("http://127.0.0.1:1/v1").connect(1)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_server_of_ones_own_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with Endpoint("http://127.0.0.1:1/v1").connect(1) as client:

@@ -96,6 +96,10 @@ def completion(message: dict[str, Any], **more: Any) -> dict[str, Any]:
             completion({"content": ""}, finish_reason="content_filter"),
             RawReply(text="", refusal="the endpoint's content filter stopped it"),
         ),
+        (
+            completion({"content": "A"}, finish_reason="SAFETY"),
+            RawReply(text="A", refusal="the endpoint's content filter stopped it"),
+        ),
         (completion({"content": None}), RawReply(text="")),
     ],
 )

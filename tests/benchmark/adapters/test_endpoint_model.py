@@ -269,7 +269,7 @@ def test_content_of_any_shape_becomes_text(message: Body, text: str) -> None:
 
 
 @needs_openai
-@pytest.mark.parametrize("finish", ["error", "abort"])
+@pytest.mark.parametrize("finish", ["error", "abort", "insufficient_system_resource", "network_error"])
 def test_a_reply_that_the_server_broke_off_is_asked_for_again_and_never_scored(finish: str) -> None:
     def script(_body: Body, earlier: int) -> Action:
         return Action() if earlier else Action("raw", completion({"content": "A"}, finish))

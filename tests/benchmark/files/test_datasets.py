@@ -176,6 +176,7 @@ def test_answers_that_are_no_letters_are_not_guessed(tmp_path: Path, answer: obj
         "['(A) red', '(B) green']",
         '["(A) red", "(B) green"]',
         {"B": "green", "A": "red"},
+        {"A": "red", "B": "green", "C": None, "D": ""},
         "{'A': 'red', 'B': 'green'}",
         ["Ａ．red", "Ｂ．green"],
         "(A) red\\n(B) green",
@@ -185,6 +186,13 @@ def test_options_of_tables_and_full_width_letters(tmp_path: Path, options: objec
     path = write_lines(tmp_path / "a.jsonl", json_row(0) | {"multi-choice options": options})
     [sample] = open_data(path).samples
     assert sample.options == ("(A) red", "(B) green")
+
+
+@pytest.mark.parametrize("options", [{"A": "red", "B": None, "C": "green"}, {"A": ["red"], "B": ["green"]}])
+def test_letters_with_a_gap_or_a_list_for_a_text_cost_their_row(tmp_path: Path, options: object) -> None:
+    path = write_lines(tmp_path / "a.jsonl", json_row(0), json_row(1) | {"multi-choice options": options})
+    record = open_data(path).record
+    assert (record.num_samples, record.left_out) == (1, {"fewer than two options": 1})
 
 
 @pytest.mark.parametrize("options", [{"A": "red", "C": "green"}, "['(A) red'", "[1, 2]", "{}", "{'A': 'red'}"])

@@ -272,7 +272,8 @@ def test_a_table_of_vlmevalkit_has_options_in_columns_and_may_refer_to_images(tm
         "index\timage\tquestion\tA\tB\tC\tanswer\tcategory\n"
         f"1\t{image}\tWhich?\tred\tblue\t\tB\tcolour\n"
         "2\t1\tHow many?\t1\t2\t3\tc\tcount\n"
-        "3\tno\n",
+        "3\tno\n"
+        "5\t1\tWhich?\tred\t\tblue\tC\tcolour\n",
         "utf-8",
     )
     cells = f"4,\"['{image}']\",Q?,\"['x', 'y']\",A,z\n"
@@ -284,7 +285,7 @@ def test_a_table_of_vlmevalkit_has_options_in_columns_and_may_refer_to_images(tm
         ("4", ("(A) x", "(B) y"), "A"),
     ]
     assert all(image.read() == jpeg(0) for sample in data.samples for image in sample.images)
-    assert data.record.left_out == {"row cannot be read": 1}
+    assert data.record.left_out == {"row cannot be read": 2}
     assert data.samples[0].prompt == "Which?\nred\nblue"
 
 

@@ -84,6 +84,33 @@ def test_tolerances() -> None:
     assert not NumericScorer(scorer="numeric", tolerance=99).accepts("many", "2")
 
 
+@pytest.mark.parametrize(
+    "reply",
+    ["14k", "14 thousand", "14 dozen", "14 or more", "14+", "plus de 14", "超过14", "14万", "14/15"],
+)
+def test_a_number_that_is_part_of_another_or_a_bound_is_not_the_right_one(reply: str) -> None:
+    assert not NumericScorer(scorer="numeric").accepts(reply, "14")
+
+
+def test_two_hundred_is_not_two() -> None:
+    assert not NumericScorer(scorer="numeric").accepts("two hundred", "2")
+
+
+@pytest.mark.parametrize(
+    ("reply", "right", "is_right"),
+    [
+        ("14 km", "14 m", False),
+        ("14 m²", "14 m", False),
+        ("14 meters", "14 m", True),
+        ("about 14 m", "14", True),
+        ("14%", "14 percent", True),
+        ("-3.0", "-3", True),
+    ],
+)
+def test_units_that_differ_are_told_apart(reply: str, right: str, is_right: bool) -> None:
+    assert NumericScorer(scorer="numeric").accepts(reply, right) == is_right
+
+
 def test_one_scorer_and_one_reference_is_enough() -> None:
     assert is_right("two", ["3", "2"], [EXACT, NumericScorer(scorer="numeric")])
     assert not is_right("two", ["3", "2"], [EXACT])

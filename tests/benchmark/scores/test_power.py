@@ -97,7 +97,18 @@ def test_the_command_measures_on_two_runs(tmp_path: Path) -> None:
     assert "answer no question differently" in same.err
 
 
+def test_runs_over_other_questions_of_the_same_ids_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [stored(str(n), "OC", "A") for n in range(4)])
+    write_run(tmp_path / "b", [stored(str(n), "OC", "B", question="Another?") for n in range(4)])
+    done = rsvqa("power", tmp_path / "a", tmp_path / "b")
+    assert done.code != 0
+    assert "0 is another question in each run" in done.err
+    write_run(tmp_path / "c", [stored("x", "OC", "A")])
+    assert "no question in common" in rsvqa("power", tmp_path / "a", tmp_path / "c").err
+
+
 def test_the_command_plans_from_assumptions() -> None:
+    assert rsvqa("power", "--per-image", "inf").code == 2
     done = rsvqa("power", "--difference", 10, "--differing", 30, "--correlation", 0, "--per-image", 1)
     assert [line.split() for line in done.out.splitlines() if line.startswith("1 ")] == [["1", "230", "230"]]
 

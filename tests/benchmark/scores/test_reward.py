@@ -70,5 +70,8 @@ def test_rows_of_other_data_sets_have_no_worth() -> None:
 def test_a_key_that_no_export_has_is_refused() -> None:
     with pytest.raises(ValueError, match="answer type 'number': expected letter, letters, box or text"):
         reward("3", solution="3", answer_type="number")
+    for key in ("", "C", "no"):
+        with pytest.raises(ValueError, match=f"the key '{key}' names none of 2 options"):
+            reward("", solution=key, answer_type="letter", choices="(A) red\n(B) blue")
     with pytest.raises(ValueError, match="the key of a box holds 0 boxes: 'there'"):
         reward("3", solution="there", answer_type="box")
