@@ -232,7 +232,7 @@ def test_an_annotators_undo_does_not_keep_a_dispute_from_who_decides(tmp_path: P
     store = make_store(tmp_path, 1, wanted=2)
     number = decide(store, "q1", "ann")  # open for longer than it was kept for her: one opinion more
     decide(store, "q1", "ben", "rejected")
-    decide(store, "q1", "cem", "fixed")
+    store.decide("q1", "cem", "fixed", request_id="c", after=FIXED, may_adjudicate=False)
     store.undo("ann", number)
     assert store.open_question("ann", "q1", may_adjudicate=False).opinions == ()
     assert shown(store, "eva") == "q1"
