@@ -37,15 +37,31 @@ def settled(page: Page) -> None:
     page.wait_for_function("() => !document.body.classList.contains('busy')")
 
 
-def held(page: Page, path: str) -> list[Route]:
-    """Return the list into which requests to a path come from now on, until somebody lets them go on."""
-    found: list[Route] = []
-    page.route(path, lambda route: found.append(route))
-    return found
+class Held:
+    """Requests of a page to a path, which wait until they are let go."""
 
+    def __init__(self, page: Page, path: str) -> None:
+        self.page = page
+        self.routes: list[Route] = []
+        self.is_open = False
+        page.route(path, self.take)
 
-def came(page: Page, requests: list[Route], count: int = 1) -> None:
-    wait_until(lambda: page.evaluate("1") == 1 and len(requests) == count)  # events come while it talks to the page
+    def take(self, route: Route) -> None:
+        if self.is_open:
+            route.continue_()
+        else:
+            self.routes.append(route)
+
+    def wait(self, count: int = 1) -> None:
+        """Wait until so many have come."""
+        # events come while it talks to the page
+        wait_until(lambda: self.page.evaluate("1") == 1 and len(self.routes) == count)
+
+    def let_go(self) -> None:
+        """Let those that wait go on, and those that come."""
+        self.is_open = True
+        while self.routes:
+            self.routes.pop(0).continue_()
 
 
 def test_a_double_click_decides_on_one_question(page: Page, server: Server) -> None:
@@ -77,16 +93,16 @@ def test_the_reason_of_a_question_whose_acceptance_waits_is_not_asked(server: Se
 
 
 def test_a_question_whose_decision_is_on_its_way_is_not_changed(page: Page, server: Server) -> None:
-    decisions = held(page, "**/decide")
+    decisions = Held(page, "**/decide")
     page.fill("textarea.question", "How many lorries are there?")
     page.focus("textarea.question")
     page.keyboard.press("Control+Enter")
-    came(page, decisions)
+    decisions.wait()
     page.keyboard.type("and vans")
     assert question_of(page) == "How many lorries are there?"
     page.keyboard.press("Escape")
     page.keyboard.press("2")  # the right option of the question that comes, perhaps
-    decisions.pop().continue_()
+    decisions.let_go()
     wait_for_question(page, "Is <img")
     assert page.locator(".letter").first.get_attribute("aria-pressed") == "true"
     (decision,) = server.decisions()
@@ -142,13 +158,13 @@ def test_a_comment_that_is_not_taken_is_kept(page: Page, server: Server) -> None
 
 
 def test_a_key_pressed_while_a_comment_goes_is_not_lost(page: Page, server: Server) -> None:
-    comments = held(page, "**/comment")
+    comments = Held(page, "**/comment")
     page.keyboard.press("c")
     page.fill("dialog input", "is a van a car?")
     page.keyboard.press("Enter")
-    came(page, comments)
+    comments.wait()
     page.keyboard.press("a")
-    comments.pop().continue_()
+    comments.let_go()
     wait_for_question(page, "Is <img")
     assert server.verdicts() == [("OC1", "accepted", "")]
 
@@ -175,3 +191,70 @@ def test_after_the_last_question_nothing_is_changed_or_asked(page: Page) -> None
         assert page.query_selector("dialog[open]") is None, key
     page.wait_for_timeout(300)
     assert page.inner_text("#problems") == ""
+
+
+def rows(page: Page) -> list[str]:
+    return page.locator("#rows .text").all_inner_texts()
+
+
+@pytest.fixture
+def lead(page: Page, server: Server) -> Page:
+    page.goto(f"{server.url}lead.html")
+    page.wait_for_function("() => document.querySelectorAll('#rows tr').length === 7")
+    return page
+
+
+def test_the_list_is_of_what_was_searched_for_last(lead: Page) -> None:
+    searches = Held(lead, "**/lead/find")
+    lead.fill("input[name=text]", "how many")
+    searches.wait()
+    lead.fill("input[name=text]", "how many cars")
+    searches.wait(2)
+    searches.routes.pop().continue_()
+    lead.wait_for_function("() => document.querySelectorAll('#rows tr').length === 1")
+    searches.let_go()
+    lead.wait_for_timeout(500)
+    assert rows(lead) == ["How many cars are there?\na:objects:1"]
+
+
+def test_people_do_not_come_over_the_list_nor_the_list_over_people(lead: Page) -> None:
+    people, searches = Held(lead, "**/lead/people"), Held(lead, "**/lead/find")
+    lead.click("#people-tab")
+    people.wait()
+    lead.click("#questions-tab")
+    searches.wait()
+    people.let_go()
+    lead.wait_for_timeout(500)
+    assert lead.locator("input[name=label]").count() == 1
+    lead.fill("input[name=text]", "cars")
+    lead.click("#people-tab")
+    lead.get_by_text("Nobody has decided anything yet").wait_for()
+    searches.let_go()
+    lead.wait_for_timeout(500)
+    assert lead.locator("#rows").count() == 0
+
+
+def test_a_label_is_rejected_with_as_many_questions_as_are_listed(lead: Page, server: Server) -> None:
+    lead.fill("input[name=label]", "a:objects:1")
+    lead.locator("#reject-label", has_text="Reject all 4 questions").wait_for()
+    searches = Held(lead, "**/lead/find")
+    lead.fill("input[name=label]", "a:objects:12")
+    assert lead.locator("#reject-label").is_hidden()  # four are not its
+    searches.let_go()
+    lead.fill("input[name=label]", "a:objects:1")
+    lead.select_option("select[name=task]", "overall_counting")
+    lead.wait_for_function("() => document.querySelectorAll('#rows tr').length === 1")
+    assert lead.locator("#reject-label").is_hidden()  # others would be rejected too
+    lead.select_option("select[name=task]", "")
+    lead.route("**/reject-label", lambda route: route.abort())
+    lead.click("#reject-label")
+    lead.fill("dialog input", "no such object")
+    lead.keyboard.press("Enter")
+    lead.locator("#problems li").wait_for()
+    lead.unroute("**/reject-label")
+    lead.click("#reject-label")
+    assert lead.input_value("dialog input") == "no such object"
+    lead.keyboard.press("Enter")
+    lead.get_by_text("Rejected: 4").wait_for()
+    assert len(server.decisions()) == 4
+    server.problems.clear()  # the aborted request
