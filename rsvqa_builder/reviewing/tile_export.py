@@ -351,9 +351,8 @@ def _extent(tiles: DrawnTiles, tile: DrawingTile) -> tuple[float, float, float, 
     """Return (x_min, y_min, x_max, y_max) of a tile on the map."""
     transform, _ = tile_transform(tiles, tiles.records[tile.key])
     (left, top), width, height = tile.region, tile.width, tile.height
-    corners = [transform.to_map(x, y) for x in (left, left + width) for y in (top, top + height)]
-    xs, ys = [float(x) for x, _ in corners], [float(y) for _, y in corners]
-    return min(xs), min(ys), max(xs), max(ys)
+    xs, ys = transform.to_map(np.array([left, left, left + width, left + width]), np.array([top, top + height] * 2))
+    return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
 
 
 def _canvas(bounds: Sequence[float]) -> ElementTree.Element:

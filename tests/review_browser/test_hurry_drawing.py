@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-FIRST, SECOND = [[400, 400], [700, 600]], [[1000, 400], [1300, 600]]
+FIRST: list[list[float]] = [[400, 400], [700, 600]]
+SECOND: list[list[float]] = [[1000, 400], [1300, 600]]
 
 
 @pytest.fixture(scope="module")

@@ -400,6 +400,12 @@ def test_the_commands(tmp_path: Path) -> None:
     assert (done.code, "expected label-studio" in done.err) == (1, True), done.err
 
 
+def at(grid: AffineCoefficients, x: float, y: float) -> tuple[float, float]:
+    """Return where a pixel is on the map."""
+    east, north = grid.to_map(np.array([x]), np.array([y]))
+    return float(east[0]), float(north[0])
+
+
 _IN_QGIS = """
 import json, sys
 from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsVectorLayer, QgsWkbTypes
@@ -439,7 +445,7 @@ def test_qgis_opens_the_project_and_people_draw_in_it(tmp_path: Path, scene: dic
         grid, crs = AffineCoefficients(*image.transform[:6]), image.crs
     if crs is None:
         grid = AffineCoefficients(1, 0, 0, 0, -1, 0)
-    (x, y), (right, down) = grid.to_map(10, 20), grid.to_map(40, 60)
+    (x, y), (right, down) = at(grid, 10, 20), at(grid, 40, 60)
     shapes = {
         "Polygon": f"POLYGON(({x} {y}, {right} {y}, {right} {down}, {x} {y}))",
         "LineString": f"LINESTRING({x} {y}, {right} {down})",
@@ -463,7 +469,7 @@ def test_qgis_opens_the_project_and_people_draw_in_it(tmp_path: Path, scene: dic
     assert all(layer["is_valid"] for layer in found["layers"])
     assert all(layer["is_drawn"] for layer in (areas, lines, points))
     assert {layer["crs"] for layer in found["layers"]} | {found["crs"]} == {name}
-    assert [image["extent"] for image in images] == [list(grid.to_map(0, 0)), list(grid.to_map(512, 0))]
+    assert [image["extent"] for image in images] == [list(at(grid, 0, 0)), list(at(grid, 512, 0))]
     assert ("road" in areas["classes"], "road" in lines["classes"], "car" in points["classes"]) == (False, True, True)
     assert "water" not in points["classes"]
     counts = take(data, out, "qgis")
@@ -482,7 +488,7 @@ def test_one_object_of_no_place_costs_itself_and_moves_no_other(tmp_path: Path) 
     export_tiles(data, out, "qgis")
     with rasterio.open(sorted((out / "images").iterdir())[0]) as image:
         grid, crs = AffineCoefficients(*image.transform[:6]), image.crs.to_string()
-    corners = [grid.to_map(*corner) for corner in ((10, 20), (40, 20), (40, 60))]
+    corners = [at(grid, *corner) for corner in ((10, 20), (40, 20), (40, 60))]
     with np.errstate(invalid="ignore"):
         broken = [
             shapely.Polygon([corners[0], (number, corners[1][1]), corners[2]])
