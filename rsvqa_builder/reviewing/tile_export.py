@@ -205,14 +205,14 @@ def _write_map(path: Path, data: bytes, tiles: DrawnTiles, tile: DrawingTile) ->
             rasterio.shutil.copy(dataset, path, driver="COG", compress="JPEG", quality=MAP_QUALITY)
 
 
-class _Layer(NamedTuple):
-    """A layer of a QGIS project; `crs` is empty where there is no map."""
+class _ProjectLayer(NamedTuple):
+    """A layer of a QGIS project; `crs` is empty where there is no map, and `geometry` of an image."""
 
     kind: Literal["vector", "raster"]
     source: str
     name: str
     crs: str
-    geometry: str = ""
+    geometry: str
 
 
 class _Geometry(NamedTuple):
@@ -239,7 +239,7 @@ def _write_qgis(
     files: Sequence[str],
     infos: Mapping[str, ClassInfo],
 ) -> None:
-    layers: list[_Layer] = []
+    layers: list[_ProjectLayer] = []
     systems: dict[str, str] = {}
     for scene in dict.fromkeys(tile.scene for tile in found):
         record = next(tiles.records[tile.key] for tile in found if tile.scene == scene)
@@ -260,11 +260,13 @@ def _write_qgis(
         )
         source = f"./{LABELS_FOLDER}/{scene}.gpkg|layername=objects|geometrytype="
         layers += [
-            _Layer("vector", f"{source}{kind}", f"{scene}: {info.title}", systems[scene], kind)
+            _ProjectLayer("vector", f"{source}{kind}", f"{scene}: {info.title}", systems[scene], kind)
             for kind, info in _GEOMETRIES.items()
         ]
     scenes = {image_name(tile, ".tif"): tile.scene for tile in found}
-    layers += [_Layer("raster", f"./images/{file}", Path(file).stem, systems[scenes[file]]) for file in files]
+    layers += [
+        _ProjectLayer("raster", f"./images/{file}", Path(file).stem, systems[scenes[file]], "") for file in files
+    ]
     root = ElementTree.Element("qgis", version="3.22.0", projectname="tiles")
     first = found[0].scene
     if systems[first]:
@@ -292,7 +294,7 @@ def _write_qgis(
     (folder / QGIS_PROJECT).write_text(text, encoding="utf-8")
 
 
-def _map_layer(key: str, layer: _Layer, provider: str, infos: Mapping[str, ClassInfo]) -> ElementTree.Element:
+def _map_layer(key: str, layer: _ProjectLayer, provider: str, infos: Mapping[str, ClassInfo]) -> ElementTree.Element:
     part = ElementTree.Element("maplayer", type=layer.kind)
     for tag, text in (("id", key), ("datasource", layer.source), ("layername", layer.name)):
         ElementTree.SubElement(part, tag).text = text
