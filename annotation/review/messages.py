@@ -108,11 +108,16 @@ class CheckBody(QuestionBody):
 
 
 class DecideBody(QuestionBody):
-    """A decision: "save" accepts or fixes, as the content is unchanged or not."""
+    """A decision: "save" accepts or fixes, as the content is unchanged or not.
+
+    Who had the question open before others came to differ has not seen what they said, so he does not decide between
+    them: his is one opinion more.
+    """
 
     action: Literal["save", "reject", "skip"]
     content: ContentBody | None = None
     reason: Reason = ""
+    saw_opinions: StrictBool = True
     request_id: RequestId
 
 

@@ -280,7 +280,7 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
             request_id=body.request_id,
             after=content,
             reason=body.reason,
-            may_adjudicate=caller.filters.may_adjudicate,
+            may_adjudicate=caller.filters.may_adjudicate and body.saw_opinions,
         )
         return {"number": number, "progress": _progress(store, caller)}
 

@@ -238,7 +238,8 @@ class ReviewStore:
         with self.database.transaction() as connection:
             row = row_of(connection, question_id)
             connection.execute(_LET_GO, {"key": row["key"], "reviewer": reviewer, "now": now})
-            _claim(connection, row["key"], reviewer, now)
+            if may_adjudicate or not row["is_contested"]:  # else it waits for who decides, and is not kept from him
+                _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer, may_adjudicate=may_adjudicate)
 
     def has_question(self, question_id: str) -> bool:

@@ -69,7 +69,7 @@ def read_cvat(path: Path, scene: Scene, table: ClassTable, identity: Identity | 
     for image in images:
         for number, element in enumerate(_labels(image)):
             try:
-                items.append(_item(element, f"{image.get('id', image.get('name'))}:{number}"))
+                items.append(_item(element, f"{image.get('id', image.get('name'))}:{number}", _size(image)))
             except (KeyError, ValueError):
                 problems[f"<{element.tag}> without usable coordinates"] += 1
                 lost.append(element.get("label") or "")
@@ -128,8 +128,8 @@ def _size(image: ElementTree.Element) -> tuple[float, float] | None:
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _item(element: ElementTree.Element, position: str) -> LabelItem:
-    geometry, outline = _geometry(element)
+def _item(element: ElementTree.Element, position: str, size: tuple[float, float] | None) -> LabelItem:
+    geometry, outline = _geometry(element, MAX_MASK_PIXELS if size is None else size[0] * size[1])
     attributes = {(child.get("name") or "").casefold(): (child.text or "") for child in element.findall("attribute")}
     return LabelItem(
         geometry=geometry,
@@ -141,7 +141,7 @@ def _item(element: ElementTree.Element, position: str) -> LabelItem:
     )
 
 
-def _geometry(element: ElementTree.Element) -> tuple[BaseGeometry, Outline]:
+def _geometry(element: ElementTree.Element, most_pixels: float) -> tuple[BaseGeometry, Outline]:
     if element.tag == "box":
         x_min, y_min, x_max, y_max = (_number(element.attrib[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
         if x_max < x_min or y_max < y_min:
@@ -153,13 +153,15 @@ def _geometry(element: ElementTree.Element) -> tuple[BaseGeometry, Outline]:
         return turned_box(centre, (x_max - x_min, y_max - y_min), math.radians(degrees)), Outline.ORIENTED_BOX
     if element.tag == "ellipse":
         x, y, x_radius, y_radius = (_number(element.attrib[key]) for key in ("cx", "cy", "rx", "ry"))
+        if x_radius < 0 or y_radius < 0:
+            raise ValueError("a negative radius")
         circle = shapely.transform(Point(0, 0).buffer(1), lambda xy: xy * (x_radius, y_radius) + (x, y))
         return affinity.rotate(circle, _number(element.get("rotation") or "0"), origin=(x, y)), Outline.POLYGON
     if element.tag == "mask":
-        return _mask(element), Outline.POLYGON
+        return _mask(element, most_pixels), Outline.POLYGON
     if element.tag not in _SHAPES:
         raise ValueError(f"<{element.tag}> is not read")
-    points = [tuple(map(_number, pair.split(","))) for pair in element.attrib["points"].split(";")]
+    points = [(_number(x), _number(y)) for pair in element.attrib["points"].split(";") for x, y in (pair.split(","),)]
     if element.tag == "points" and len(points) == 1:
         return Point(points[0]), Outline.POINT
     if element.tag == "polyline" and len(points) >= 2:
@@ -169,11 +171,11 @@ def _geometry(element: ElementTree.Element) -> tuple[BaseGeometry, Outline]:
     raise ValueError(f"<{element.tag}> of {len(points)} points")
 
 
-def _mask(element: ElementTree.Element) -> Polygon | MultiPolygon:
-    """Return the outline of a mask: runs of 0 and 1 in turn along the rows of a box."""
+def _mask(element: ElementTree.Element, most_pixels: float) -> Polygon | MultiPolygon:
+    """Return the outline of a mask: runs of 0 and 1 in turn along the rows of a box, no larger than its image."""
     left, top, width, height = (int(_number(element.attrib[key])) for key in ("left", "top", "width", "height"))
     runs = [int(text) for text in element.attrib["rle"].split(",")]
-    if min(runs) < 0 or sum(runs) != width * height or width * height > MAX_MASK_PIXELS:
+    if min(runs) < 0 or sum(runs) != width * height or width * height > min(most_pixels, MAX_MASK_PIXELS):
         raise ValueError("runs do not fill the box")
     mask = np.repeat(np.arange(len(runs)) % 2, runs).astype(np.uint8).reshape(height, width)
     shapes = rasterio.features.shapes(mask, mask=mask.astype(bool), transform=Affine.translation(left, top))

@@ -328,12 +328,15 @@ def _extent(info: Mapping[str, Any]) -> Bounds | None:
 
 
 def _from_wkb(wkb: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Return geometries, None where there is none; rings that the file leaves open are closed."""
+    """Return geometries, None where there is none, or one of no place; rings that the file leaves open are closed."""
     with np.errstate(invalid="ignore"):
         geometries: NDArray[np.object_] = shapely.from_wkb(wkb, on_invalid="ignore")
     broken = np.flatnonzero(shapely.is_missing(geometries) & np.array([item is not None for item in wkb], dtype=bool))
     for row in broken.tolist():
         geometries[row] = closed_rings(wkb[row])
+    # one endless coordinate would make the extent of all endless, and nobody could tell any more where the others lie
+    coordinates, rows = shapely.get_coordinates(geometries, return_index=True)
+    geometries[rows[~np.isfinite(coordinates).all(axis=1)]] = None
     return geometries
 
 

@@ -49,7 +49,7 @@ _CONFIG = """\
 <View>
   <Image name="image" value="$image" zoom="true" zoomControl="true"/>
   <Image name="later" value="$later" zoom="true" zoomControl="true"/>
-  <RectangleLabels name="box" toName="image"><Label value="box"/></RectangleLabels>
+  <RectangleLabels name="box" toName="image" canRotate="false"><Label value="box"/></RectangleLabels>
   <Header value="$task"/>
   <TextArea name="question" toName="image" rows="3" editable="true" maxSubmissions="1"/>
   <TextArea name="options" toName="image" rows="1" editable="true"/>
@@ -228,10 +228,17 @@ class _Rectangle(BaseModel):
     width: FiniteFloat
     height: FiniteFloat
 
+    rotation: FiniteFloat | None = None
+
+    @property
+    def is_turned(self) -> bool:
+        return bool((self.rotation or 0) % 360)
+
 
 class _Result(BaseModel):
     from_name: str
     value: dict[str, Any]
+    image_rotation: FiniteFloat | None = None
 
 
 class _Annotation(BaseModel):
@@ -385,8 +392,11 @@ def _store(store: ReviewStore, question_id: str, opinion: _Opinion, seconds: flo
 
 def _opinion(question: ReviewQuestion, annotation: _Annotation) -> _Opinion | str:
     """Return an annotation as a decision, or why it is none."""
-    if [result.from_name for result in annotation.result].count("box") > 1:
+    boxes = [result for result in annotation.result if result.from_name == "box"]
+    if len(boxes) > 1:
         return "more than one box"
+    if any((result.image_rotation or 0) % 360 for result in boxes):
+        return "a box on an image that was turned: turn it back there"
     values = {result.from_name: result.value for result in annotation.result}
     chosen = _strings(values, "verdict", "choices")
     if annotation.was_cancelled or not chosen:
@@ -413,9 +423,12 @@ def _opinion(question: ReviewQuestion, annotation: _Annotation) -> _Opinion | st
 def _content(question: ReviewQuestion, values: Mapping[str, dict[str, Any]]) -> EditableContent | str:
     old = question.content
     try:
-        box = from_percent(_Rectangle(**values["box"]).model_dump()) if "box" in values else None
-    except ValidationError:
+        drawn = _Rectangle(**values["box"]) if "box" in values else None
+    except (TypeError, ValidationError):
         return "box is no rectangle"
+    if drawn is not None and drawn.is_turned:
+        return "a box that was turned: the box of a question is upright"
+    box = None if drawn is None else from_percent(drawn.model_dump())
     if box is not None and old.bbox is not None and _is_same(box, old.bbox):
         box = old.bbox  # its own numbers, not what percents have made of them
     new = EditableContent(

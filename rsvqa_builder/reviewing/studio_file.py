@@ -39,6 +39,8 @@ def read_studio(file: Path, model: type[Task]) -> tuple[Sequence[tuple[int, Task
             tasks.append((number, model.model_validate(one)))
         except UnicodeEncodeError:
             broken.append(f"task {number}{_named(one)}: a text holds half a character (a lone surrogate)")
+        except RecursionError:
+            broken.append(f"task {number}{_named(one)}: it is nested too deeply to be read")
         except ValidationError as error:
             first = error.errors()[0]
             place = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)

@@ -16,14 +16,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pyogrio
+import pyproj
 import rasterio
 import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
-from rsvqa.annotation.facts import ClassInfo, Role
+from rsvqa.annotation.facts import ClassInfo, Outline, Role
 from rsvqa.annotation.images import decode_image, read_header
 from rsvqa.annotation.review.drawing import DrawingTile
+from rsvqa.annotation.review.drawn import FORMS, DrawnForm
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
@@ -129,7 +131,7 @@ def export_tiles(
             labels = [{"name": name, "attributes": []} for name in infos]
             (working / CVAT_LABELS).write_text(json.dumps(labels, indent=1) + "\n", encoding="utf-8")
         else:
-            _write_qgis(working, tiles, found, files)
+            _write_qgis(working, tiles, found, files, infos)
     return TileExportCounts(len(found), len({tile.scene for tile in found}))
 
 
@@ -203,10 +205,46 @@ def _write_map(path: Path, data: bytes, tiles: DrawnTiles, tile: DrawingTile) ->
             rasterio.shutil.copy(dataset, path, driver="COG", compress="JPEG", quality=MAP_QUALITY)
 
 
-def _write_qgis(folder: Path, tiles: DrawnTiles, found: Sequence[DrawingTile], files: Sequence[str]) -> None:
-    layers: list[tuple[str, str, str]] = []
+class _ProjectLayer(NamedTuple):
+    """A layer of a QGIS project; `crs` is empty where there is no map, and `geometry` of an image."""
+
+    kind: Literal["vector", "raster"]
+    source: str
+    name: str
+    crs: str
+    geometry: str
+
+
+class _Geometry(NamedTuple):
+    """What a layer of one kind of geometry is called, and what is drawn in it."""
+
+    title: str
+    form: DrawnForm
+
+
+_GEOMETRIES: Mapping[str, _Geometry] = {
+    "Polygon": _Geometry("areas and boxes", DrawnForm.POLYGON),
+    "LineString": _Geometry("lines", DrawnForm.LINE),
+    "Point": _Geometry("points", DrawnForm.POINT),
+}
+"""QGIS draws one kind of geometry per layer; in the file all kinds are in one table."""
+_LINE = "Line"
+"""QGIS's own word for the geometry of lines."""
+
+
+def _write_qgis(
+    folder: Path,
+    tiles: DrawnTiles,
+    found: Sequence[DrawingTile],
+    files: Sequence[str],
+    infos: Mapping[str, ClassInfo],
+) -> None:
+    layers: list[_ProjectLayer] = []
+    systems: dict[str, str] = {}
     for scene in dict.fromkeys(tile.scene for tile in found):
         record = next(tiles.records[tile.key] for tile in found if tile.scene == scene)
+        _, crs = tile_transform(tiles, record)
+        systems[scene] = "" if crs == PICTURE_PIXELS else crs
         path = folder / LABELS_FOLDER / f"{scene}.gpkg"
         path.parent.mkdir(parents=True, exist_ok=True)
         names = ["class", OUTLINE_COLUMN, CERTAIN_COLUMN]
@@ -216,24 +254,112 @@ def _write_qgis(folder: Path, tiles: DrawnTiles, found: Sequence[DrawingTile], f
             [np.empty(0, dtype=object) for _ in names],
             names,
             geometry_type="Unknown",
-            crs=tile_transform(tiles, record)[1],
+            crs=crs,
             driver="GPKG",
             layer="objects",
         )
-        layers.append(("vector", f"./{LABELS_FOLDER}/{scene}.gpkg|layername=objects", scene))
-    layers += [("raster", f"./images/{file}", Path(file).stem) for file in files]
-    root = ElementTree.Element("qgis", version="3.28.0", projectname="tiles")
+        source = f"./{LABELS_FOLDER}/{scene}.gpkg|layername=objects|geometrytype="
+        layers += [
+            _ProjectLayer("vector", f"{source}{kind}", f"{scene}: {info.title}", systems[scene], kind)
+            for kind, info in _GEOMETRIES.items()
+        ]
+    scenes = {image_name(tile, ".tif"): tile.scene for tile in found}
+    layers += [
+        _ProjectLayer("raster", f"./images/{file}", Path(file).stem, systems[scenes[file]], "") for file in files
+    ]
+    root = ElementTree.Element("qgis", version="3.22.0", projectname="tiles")
+    first = found[0].scene
+    if systems[first]:
+        root.append(_reference_system("projectCrs", systems[first]))
+        properties = ElementTree.SubElement(ElementTree.SubElement(root, "properties"), "SpatialRefSys")
+        ElementTree.SubElement(properties, "ProjectionsEnabled", type="int").text = "1"  # else it is not read
     tree = ElementTree.SubElement(root, "layer-tree-group")
+    root.append(_canvas(_extent(tiles, found[0])))
     own = ElementTree.SubElement(root, "projectlayers")
-    for number, (kind, source, name) in enumerate(layers):
-        provider = "ogr" if kind == "vector" else "gdal"
-        key = f"layer_{number}"
+    for number, layer in enumerate(layers):
+        key = f"rsvqa_layer_{number:06d}"  # QGIS gives a layer with a shorter id another one, which nothing names
+        provider = "ogr" if layer.kind == "vector" else "gdal"
         ElementTree.SubElement(
-            tree, "layer-tree-layer", id=key, name=name, source=source, providerKey=provider, checked="Qt::Checked"
+            tree,
+            "layer-tree-layer",
+            id=key,
+            name=layer.name,
+            source=layer.source,
+            providerKey=provider,
+            checked="Qt::Checked",
         )
-        layer = ElementTree.SubElement(own, "maplayer", type=kind)
-        for tag, text in (("id", key), ("datasource", source), ("layername", name), ("provider", provider)):
-            ElementTree.SubElement(layer, tag).text = text
+        own.append(_map_layer(key, layer, provider, infos))
     ElementTree.indent(root)
     text = f"<!DOCTYPE qgis>\n{ElementTree.tostring(root, encoding='unicode')}\n"
     (folder / QGIS_PROJECT).write_text(text, encoding="utf-8")
+
+
+def _map_layer(key: str, layer: _ProjectLayer, provider: str, infos: Mapping[str, ClassInfo]) -> ElementTree.Element:
+    part = ElementTree.Element("maplayer", type=layer.kind)
+    for tag, text in (("id", key), ("datasource", layer.source), ("layername", layer.name)):
+        ElementTree.SubElement(part, tag).text = text
+    if layer.crs:
+        ElementTree.SubElement(part, "srs").extend(_reference_system("", layer.crs))
+    ElementTree.SubElement(part, "provider", encoding="UTF-8").text = provider
+    if layer.kind == "raster":
+        return part
+    part.set("geometry", _LINE if layer.geometry == "LineString" else layer.geometry)
+    part.set("wkbType", layer.geometry)
+    if layer.geometry == "Polygon":
+        part.append(_outlines())
+    fields = ElementTree.SubElement(part, "fieldConfiguration")
+    roles = FORMS[_GEOMETRIES[layer.geometry].form].roles
+    _choices(fields, "class", sorted(name for name, info in infos.items() if info.role in roles))
+    _choices(fields, CERTAIN_COLUMN, ["yes", "no"])
+    if layer.geometry == "Polygon":
+        _choices(fields, OUTLINE_COLUMN, [Outline.BOX, Outline.ORIENTED_BOX, Outline.POLYGON])
+    return part
+
+
+def _outlines() -> ElementTree.Element:
+    """Return how areas are drawn: as lines, for what lies in them is to be seen."""
+    renderer = ElementTree.Element("renderer-v2", type="singleSymbol")
+    symbol = ElementTree.SubElement(ElementTree.SubElement(renderer, "symbols"), "symbol", type="fill", name="0")
+    line = ElementTree.SubElement(symbol, "layer", {"class": "SimpleLine", "enabled": "1"})
+    told = ElementTree.SubElement(line, "Option", type="Map")
+    for name, value in (("line_color", "255,80,60,255"), ("line_width", "0.6")):
+        ElementTree.SubElement(told, "Option", type="QString", name=name, value=value)
+    return renderer
+
+
+def _choices(fields: ElementTree.Element, name: str, values: Sequence[str]) -> None:
+    """Have a field filled in from a list, as QGIS writes its widget "value map"."""
+    config = ElementTree.SubElement(fields, "field", name=name, configurationFlags="None")
+    widget = ElementTree.SubElement(ElementTree.SubElement(config, "editWidget", type="ValueMap"), "config")
+    listed = ElementTree.SubElement(
+        ElementTree.SubElement(widget, "Option", type="Map"), "Option", type="List", name="map"
+    )
+    for value in values:
+        one = ElementTree.SubElement(listed, "Option", type="Map")
+        ElementTree.SubElement(one, "Option", type="QString", name=value, value=value)
+
+
+def _reference_system(tag: str, crs: str) -> ElementTree.Element:
+    stated = pyproj.CRS.from_user_input(crs)
+    part = ElementTree.Element(tag)
+    system = ElementTree.SubElement(part, "spatialrefsys", nativeFormat="Wkt")
+    ElementTree.SubElement(system, "wkt").text = stated.to_wkt()
+    authority = stated.to_authority()
+    ElementTree.SubElement(system, "authid").text = ":".join(authority) if authority else ""
+    return part
+
+
+def _extent(tiles: DrawnTiles, tile: DrawingTile) -> tuple[float, float, float, float]:
+    """Return (x_min, y_min, x_max, y_max) of a tile on the map."""
+    transform, _ = tile_transform(tiles, tiles.records[tile.key])
+    (left, top), width, height = tile.region, tile.width, tile.height
+    xs, ys = transform.to_map(np.array([left, left, left + width, left + width]), np.array([top, top + height] * 2))
+    return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
+
+
+def _canvas(bounds: Sequence[float]) -> ElementTree.Element:
+    canvas = ElementTree.Element("mapcanvas", name="theMapCanvas", annotationsVisible="1")
+    extent = ElementTree.SubElement(canvas, "extent")
+    for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), bounds, strict=True):
+        ElementTree.SubElement(extent, tag).text = repr(value)
+    return canvas

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
-from pydantic import BaseModel, FiniteFloat
+from numpy.typing import NDArray
+from pydantic import BaseModel
 from shapely import Point, Polygon, affinity
 from shapely.geometry.base import BaseGeometry
 
@@ -47,6 +48,8 @@ from rsvqa.rsvqa_builder.reviewing.tile_export import (
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 _KEY_CHARS = 24
+_MAX_NUMBER = 1e9
+"""Of percents and degrees; what is larger places nothing."""
 _FORMS: Mapping[Outline, DrawnForm] = {
     Outline.BOX: DrawnForm.BOX,
     Outline.ORIENTED_BOX: DrawnForm.ORIENTED_BOX,
@@ -182,34 +185,27 @@ def _from_qgis(folder: Path, tiles: DrawnTiles) -> Iterator[_Found]:
         )
         table = tiles.class_table(record)
         raw = read_vector(path, scene, table)
+        frames = np.array([shapely.box(x, y, x + t.width, y + t.height) for t in own for x, y in (t.region,)])
         for row in range(len(raw)):
-            tile = _tile_of(raw.geometries[row], own)
+            tile = own[_tile_of(raw.geometries[row], frames)]
             yield from _objects(raw, table, tile, rows=(row,), at=tile.region)
         if raw.num_outside:
             yield _Found(own[0], path.name, f"{raw.num_outside} objects lie outside the scene")
 
 
-def _tile_of(geometry: BaseGeometry | None, tiles: Sequence[DrawingTile]) -> DrawingTile:
-    """Return the first tile that holds an outline, else the one that holds most of it, else the first."""
-    if geometry is None or geometry.is_empty:
-        return tiles[0]
-    frames = [shapely.box(x, y, x + tile.width, y + tile.height) for tile in tiles for x, y in (tile.region,)]
-    whole = next((tile for tile, frame in zip(tiles, frames, strict=True) if frame.covers(geometry)), None)
-    if whole is not None or not shapely.is_valid(geometry):
-        return whole or tiles[0]
-    shares = [frame.intersection(geometry) for frame in frames]
-    return tiles[int(np.argmax([share.area + share.length for share in shares]))]
-
-
-class _StudioResult(BaseModel):
-    type: str = ""
-    value: dict[str, Any] = {}
-    original_width: FiniteFloat | None = None
-    original_height: FiniteFloat | None = None
+def _tile_of(geometry: BaseGeometry | None, frames: NDArray[np.object_]) -> int:
+    """Return the number of the first tile that holds an outline, else of the one that holds most of it, else 0."""
+    if geometry is None or not np.isfinite(geometry.bounds).all():
+        return 0
+    whole = shapely.covers(frames, geometry)
+    if whole.any() or not shapely.is_valid(geometry):
+        return int(np.argmax(whole))
+    shares = shapely.intersection(frames, geometry)
+    return int(np.argmax(shapely.area(shares) + shapely.length(shares)))
 
 
 class _StudioAnnotation(BaseModel):
-    result: list[_StudioResult] = []
+    result: list[Any] = []
     was_cancelled: bool = False
 
 
@@ -238,43 +234,72 @@ def _from_studio(path: Path, tiles: DrawnTiles) -> Iterator[_Found]:
             try:
                 items.append(_studio_item(result, tile, where))
             except (KeyError, IndexError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
-                yield _Found(tile, where, f"{result.type or 'a result'} that cannot be read: {error}")
+                reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+                yield _Found(tile, where, f"{_kind(result) or 'a result'} that cannot be read: {reason}")
         yield from _objects(gathered(items, table), table, tile)
 
 
-def _results(task: _StudioTask) -> Iterator[_StudioResult]:
+def _results(task: _StudioTask) -> Iterator[Any]:
     for annotation in task.annotations:
         if not annotation.was_cancelled:
             yield from annotation.result
 
 
-def _studio_item(result: _StudioResult, tile: DrawingTile, where: str) -> LabelItem:
+def _kind(result: object) -> str:
+    kind = result.get("type") if isinstance(result, dict) else None
+    return kind[:40] if isinstance(kind, str) else ""
+
+
+def _studio_item(result: object, tile: DrawingTile, where: str) -> LabelItem:
     """Return a result as a label in pixels of its tile; percents are of the image's sides, whatever was shown."""
-    value = result.value
-    (source,) = value.get(result.type) or value["labels"]
+    value = result.get("value") if isinstance(result, dict) else None
+    if not isinstance(result, dict) or not isinstance(value, dict):
+        raise ValueError("expected an object with a type and a value")
+    kind = _kind(result)
+    if degrees := _number_of(result, "image_rotation", 0.0) % 360:
+        raise ValueError(f"the image was turned by {degrees:g} degrees when it was drawn: turn it back there")
+    sources = value.get(kind) or value["labels"]
+    if not isinstance(sources, list) or len(sources) != 1 or not isinstance(sources[0], str):
+        raise ValueError(f"{ascii(sources)[:40]}: expected one class")
+    (source,) = sources
     width, height = tile.width / 100, tile.height / 100
-    angle = math.radians(float(value.get("rotation") or 0))
-    x, y = (float(value[name]) for name in ("x", "y")) if "x" in value else (0.0, 0.0)
-    if result.type == "rectanglelabels":
-        size = float(value["width"]) * width, float(value["height"]) * height
-        corner = x * width, y * height
-        if not angle:
-            return _item(shapely.box(*corner, corner[0] + size[0], corner[1] + size[1]), Outline.BOX, source, where)
-        # turned about its upper left corner, clockwise
-        turned = turned_box((size[0] / 2, size[1] / 2), size, 0.0)
-        turned = affinity.rotate(turned, angle, origin=(0, 0), use_radians=True)
-        return _item(affinity.translate(turned, *corner), Outline.ORIENTED_BOX, source, where)
-    if result.type == "polygonlabels":
-        points = [(float(px) * width, float(py) * height) for px, py in value["points"]]
+    if kind == "polygonlabels":
+        points = [(_number(px, "x") * width, _number(py, "y") * height) for px, py in value["points"]]
         return _item(Polygon(points), Outline.POLYGON, source, where)
-    if result.type == "keypointlabels":
+    if kind not in ("rectanglelabels", "keypointlabels", "ellipselabels"):
+        raise ValueError("draw a rectangle, polygon, ellipse or key point")
+    x, y = _number_of(value, "x"), _number_of(value, "y")
+    if kind == "keypointlabels":
         return _item(Point(x * width, y * height), Outline.POINT, source, where)
-    if result.type == "ellipselabels":
-        radii = float(value["radiusX"]) * width, float(value["radiusY"]) * height
-        ellipse = affinity.scale(Point(0, 0).buffer(1), *radii, origin=(0, 0))
+    angle = math.radians(_number_of(value, "rotation", 0.0))
+    names = ("radiusX", "radiusY") if kind == "ellipselabels" else ("width", "height")
+    sides = [_number_of(value, name) for name in names]
+    if min(sides) < 0:
+        raise ValueError(f"{names[0]} {sides[0]:g} and {names[1]} {sides[1]:g}: expected no negative number")
+    size = sides[0] * width, sides[1] * height
+    if kind == "ellipselabels":
+        ellipse = affinity.scale(Point(0, 0).buffer(1), *size, origin=(0, 0))
         ellipse = affinity.rotate(ellipse, angle, origin=(0, 0), use_radians=True)
         return _item(affinity.translate(ellipse, x * width, y * height), Outline.POLYGON, source, where)
-    raise ValueError("draw a rectangle, polygon, ellipse or key point")
+    corner = x * width, y * height
+    if not angle:
+        return _item(shapely.box(*corner, corner[0] + size[0], corner[1] + size[1]), Outline.BOX, source, where)
+    # turned about its upper left corner, clockwise
+    turned = turned_box((size[0] / 2, size[1] / 2), size, 0.0)
+    turned = affinity.rotate(turned, angle, origin=(0, 0), use_radians=True)
+    return _item(affinity.translate(turned, *corner), Outline.ORIENTED_BOX, source, where)
+
+
+def _number_of(value: Mapping[str, object], name: str, default: float | None = None) -> float:
+    """Return a number of a result; without `default` it must be there."""
+    found = value[name] if default is None else value.get(name)
+    return default if found is None and default is not None else _number(found, name)
+
+
+def _number(found: object, name: str) -> float:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) <= _MAX_NUMBER:  # NaN neither
+        raise ValueError(f"{name} is {ascii(found)[:40]}: expected a number")
+    return float(found)
 
 
 def _item(geometry: BaseGeometry, outline: Outline, source: str, position: str) -> LabelItem:

@@ -311,7 +311,7 @@ def test_a_killed_server_loses_nothing(page: Page, server: Server) -> None:
     server.start()
     # the new server has a new token: the page says so, and what was changed is found again at the new address
     page.wait_for_selector("#problems li")
-    assert "open the address that it printed" in page.inner_text("#problems")
+    assert "Open the address that it printed" in page.inner_text("#problems")
     page.goto(server.url)
     wait_for_question(page, "Is <img")
     assert page.inner_text("#save") == "Save fix A"

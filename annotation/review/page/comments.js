@@ -12,11 +12,11 @@ export function commentsPanel(comments) {
   return h("section", { class: "comments" }, h("h2", {}, "Comments"), h("ul", { class: "notes" }, items));
 }
 
-/** Ask for a comment. */
-export async function askComment() {
+/** Ask for a comment; `text` is one that could not be sent. */
+export async function askComment(text) {
   const answer = await ask("Say something about this question", [
     h("p", { class: "hint" }, "Who leads the review reads it. The question stays open."),
-    h("input", { name: "text", required: true, maxlength: 2000, autofocus: true, autocomplete: "off", "aria-label": "Comment" }),
+    h("input", { name: "text", value: text, required: true, maxlength: 2000, autofocus: true, autocomplete: "off", "aria-label": "Comment" }),
     h("menu", {}, h("button", { class: "primary" }, "Send")),
   ]);
   return answer?.text.trim() || null;

@@ -7,8 +7,8 @@ import { askTile, ClassPanel, proposalsPanel, questionsPanel, selectionPanel } f
 import { allowedShift, isHit, shifted, turned } from "./draw_shapes.js";
 import { Tools, TOOLS } from "./draw_tools.js";
 import { WritingPanel } from "./draw_writing.js";
-import { byId, h, put } from "./elements.js";
-import { watchKeys } from "./keys.js";
+import { byId, h, put, putAnew } from "./elements.js";
+import { watchClicks, watchKeys } from "./keys.js";
 import { Look } from "./look.js";
 import { askReviewer, showKeys } from "./panels.js";
 
@@ -85,8 +85,14 @@ const page = {
     if (ids.length) page.model.change(new Map(ids.map((id) => [id, null])));
   },
 
-  async declare(name, isComplete) {
-    await guarded(() => page.model.declare(name, isComplete));
+  /** Say that every object of a class is drawn, or not; without `isComplete`, the other than it is. */
+  async declare(name, isComplete = null) {
+    const { model } = page;
+    const is = await guarded(() => model.declare(name, isComplete));
+    if (page.model !== model) return;
+    if (is !== null) page.say(`${page.singular(name)}: ${is ? "all drawn" : "not all drawn"}`);
+    showObjects();
+    computeSoon();
   },
 
   /** Point out the proposal at a place of the tile, where there is one. */
@@ -95,17 +101,17 @@ const page = {
     if (found) pick(found);
   },
 
-  post: (path, body) => guarded(() => page.model.post(path, body)),
+  post: (path, body, model = page.model) => guarded(() => model.post(path, body)),
   refuse: (problems) => showProblems(problems),
   showShapes: () => showOverlays(),
-  showDate: (later) => canvas.showLater(later),
+  showDate: (later) => canvas.showLater(state.tab === "write" ? later : null),
   say: (text) => (byId("saved").textContent = text),
   look: (box, isNear = false) => isNear && canvas.show(box),
 };
 const tools = new Tools(canvas, page);
 const classes = new ClassPanel(page, (name) => canvas.colour(name));
 const writing = new WritingPanel(page);
-const state = { about: null, reviewer: localStorage.getItem("rsvqa-review/reviewer") ?? "", tab: "objects", questions: null, copied: [], proposals: [], deleted: [], picked: null };
+const state = { about: null, reviewer: localStorage.getItem("rsvqa-review/reviewer") ?? "", tab: "objects", questions: null, copied: [], proposals: [], deleted: [], picked: null, opening: 0, wanted: null, computing: 0 };
 
 const banner = (text) => {
   byId("banner").textContent = text;
@@ -138,30 +144,41 @@ const events = {
   saved(isSaved) {
     byId("saved").textContent = isSaved ? "All that is drawn is saved" : "Saving …";
   },
-  async refused(problems) {
-    await open(page.model.tile.key, { isSame: true }); // what the server did not take is not on the page any more
+  refused(problems) {
+    if (tools.drag) tools.cancel(); // what is dragged may be what is not as it was
     showProblems(problems);
   },
   banner,
 };
 
-async function open(key, { isSame = false } = {}) {
-  const tile = await guarded(() => insist("draw/tile", { reviewer: state.reviewer, tile: key }, banner));
-  if (!tile) return;
+/**
+ * Open a tile when the server has all that was done on the one before: what is read is then what was drawn.
+ *
+ * Of several that are asked for the last one is opened, whichever answer comes last.
+ */
+async function open(key) {
+  const turn = ++state.opening;
+  state.wanted = key;
+  let tile = null;
+  do {
+    await page.model?.settled();
+    tile = await guarded(() => insist("draw/tile", { reviewer: state.reviewer, tile: key }, banner));
+    if (!tile || turn !== state.opening) return;
+  } while (page.model && !page.model.isSaved);
   tools.cancel();
   page.model = new Model(tile, state.reviewer, events);
+  writing.leave(page.model);
   if (!tile.classes.some(({ name }) => name === page.className)) page.className = tile.classes[0].name;
   state.questions = null;
   state.proposals = [];
   showProblems([]);
   byId("name").textContent = tile.tile_id;
   localStorage.setItem("rsvqa-review/tile", key);
-  if (isSame) {
-    canvas.model = page.model;
-    canvas.ask();
-  } else await openPicture(tile);
+  const { model } = page;
+  await openPicture(tile);
+  if (page.model !== model) return;
   showTab(state.tab);
-  events.saved(true);
+  events.saved(model.isSaved);
   await readProposals();
 }
 
@@ -227,9 +244,10 @@ function accept(proposal) {
 }
 
 async function turnDown(proposal, isDeleted = true) {
+  const { model } = page;
   const body = { request_id: newRequestId(), proposal: proposal.key, is_deleted: isDeleted };
-  if (!(await page.post("draw/proposal", body))) return;
-  state.deleted = isDeleted ? [...state.deleted, proposal.key] : state.deleted.filter((key) => key !== proposal.key);
+  if (!(await guarded(() => model.inTurn(() => model.post("draw/proposal", body)))) || page.model !== model) return;
+  state.deleted = isDeleted ? [...state.deleted.filter((key) => key !== proposal.key), proposal.key] : state.deleted.filter((key) => key !== proposal.key);
   showOverlays();
   showObjects();
 }
@@ -249,8 +267,8 @@ async function changeTile() {
 
 async function step(by) {
   const keys = state.about.tiles.map((tile) => tile.key);
-  const next = keys[(keys.indexOf(page.model.tile.key) + by + keys.length) % keys.length];
-  if (next !== page.model.tile.key) await open(next);
+  const next = keys[(keys.indexOf(state.wanted) + by + keys.length) % keys.length];
+  if (next !== state.wanted) await open(next);
 }
 
 async function refreshTiles() {
@@ -286,14 +304,14 @@ function showObjects() {
   classes.render();
   const body = byId("body");
   if (!body.contains(classes.part)) put(body, h("div", { id: "selection" }), h("div", { id: "proposals" }), classes.part);
-  put(byId("selection"), selectionPanel(page, state.about.attributes));
+  putAnew(byId("selection"), selectionPanel(page, state.about.attributes));
   const proposed = { open: openProposals(), deleted: state.deleted, picked: state.picked };
-  put(byId("proposals"), proposalsPanel(proposed, (proposal) => page.singular(classOf(proposal)), proposalActions));
+  putAnew(byId("proposals"), proposalsPanel(proposed, (proposal) => page.singular(classOf(proposal)), proposalActions));
 }
 
 function showQuestions() {
   if (state.tab !== "questions") return;
-  put(byId("body"), questionsPanel(state.questions, state.about.tasks, { onJudge: judge, onLook: look }));
+  putAnew(byId("body"), questionsPanel(state.questions, state.about.tasks, { onJudge: judge, onLook: look }));
 }
 
 function computeSoon() {
@@ -301,27 +319,26 @@ function computeSoon() {
   if (state.tab === "questions") state.timer = setTimeout(compute, COMPUTE_AFTER_MS);
 }
 
-/** Have the questions computed from what the server has; again, when something was drawn meanwhile. */
+/** Have the questions computed from what the server has; again, when something was drawn or judged meanwhile. */
 async function compute() {
   const { model } = page;
   if (!model.isSaved) return computeSoon();
-  const version = [model.numbers.size, Math.max(0, ...model.numbers.values()), [...model.complete].join()].join();
+  const { stamp, judged } = model;
+  const turn = ++state.computing;
   const answer = await guarded(() => model.post("draw/questions"));
-  if (page.model !== model || !answer) return;
-  state.questions = answer;
+  if (page.model !== model || !answer || turn !== state.computing) return;
+  const isJudgedSince = judged !== model.judged || model.waiting > 0;
+  if (!isJudgedSince) state.questions = answer;
   showQuestions();
-  const now = [model.numbers.size, Math.max(0, ...model.numbers.values()), [...model.complete].join()].join();
-  if (now !== version) computeSoon();
+  if (isJudgedSince || stamp !== model.stamp) computeSoon();
 }
 
-async function judge(question, verdict) {
+async function judge({ question_id: id }, verdict) {
   const { model } = page;
-  const at = state.questions.questions.indexOf(question);
-  const body = { request_id: newRequestId(), question_id: question.question_id, verdict };
-  if (!(await guarded(() => model.post("draw/judge", body))) || page.model !== model) return;
-  question.verdict = verdict;
+  if (!(await guarded(() => model.judge(id, verdict))) || page.model !== model) return;
+  const question = state.questions?.questions.find((one) => one.question_id === id); // the list may be another one by now
+  if (question) question.verdict = verdict;
   showQuestions();
-  byId("body").querySelectorAll(".computed > li")[at]?.focus({ preventScroll: true });
 }
 
 /** Show what a question rests on; `isNear` zooms to it. */
@@ -387,7 +404,7 @@ const leave = (event) => {
 };
 const removeOrTakeBack = () => tools.takeBack() || page.remove();
 const all = () => page.model.select([...page.model.objects].filter(([, object]) => object.class_name === page.className).map(([id]) => id));
-const declareAll = () => page.declare(page.className, !page.model.complete.has(page.className));
+const declareAll = () => page.declare(page.className);
 
 const ARROWS = [["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]];
 const KEYS = [
@@ -400,7 +417,7 @@ const KEYS = [
   { key: "Enter", does: "end the polygon or line", run: () => tools.finish() },
   { key: "Escape", shown: "Esc", does: "leave: what is half drawn, the tool, the selection", run: leave, inText: true },
   { key: "/", does: "find a class; Enter takes the first", run: () => (showTab("objects"), classes.search.focus()) },
-  { key: "m", does: "every object of the class is drawn, or not: then it may be counted", run: declareAll },
+  { key: "m", does: "every object of the class is drawn, or not: then it may be counted", run: declareAll, once: true },
   { key: "Delete", shown: "Del", does: "delete what is selected", run: () => page.remove() },
   { key: "Backspace", run: removeOrTakeBack },
   { key: "c", withControl: true, shown: "Ctrl C, V", does: "copy, and paste under the pointer", run: copy },
@@ -423,7 +440,7 @@ const KEYS = [
   { key: "e", does: "write a question; what is drawn then is its evidence", run: () => showTab("write") },
   { key: "Enter", withControl: true, shown: "Ctrl Enter", does: "save the question that is written", run: () => state.tab === "write" && document.getElementById("write-save")?.click(), inText: true },
   { key: "t", does: "tiles", run: changeTile },
-  { key: "n", does: "next tile", run: () => step(1) },
+  { key: "n", does: "next tile", run: () => step(1), once: true },
   { key: "?", does: "these keys", run: () => showKeys(KEYS) },
 ];
 
@@ -439,10 +456,11 @@ function makeTools() {
 async function changeReviewer() {
   const name = await askReviewer(state.reviewer);
   if (!name) return;
+  await page.model?.settled(); // what somebody drew is stored under his own name
   state.reviewer = name;
   localStorage.setItem("rsvqa-review/reviewer", name);
   byId("reviewer-button").textContent = name;
-  if (page.model) page.model.reviewer = name;
+  if (page.model) await open(page.model.tile.key);
 }
 
 async function begin() {
@@ -467,6 +485,7 @@ async function begin() {
   choose("select");
   if (!state.about.num_queued) page.say("Nothing waits for a review: draw, or write questions");
   watchKeys(KEYS);
+  watchClicks();
   document.addEventListener("keyup", (event) => event.key === " " && (page.isPanning = false));
   window.addEventListener("beforeunload", (event) => page.model.isSaved || event.preventDefault());
   window.rsvqaDraw = { page, canvas, tools }; // for tests: a canvas has no elements to look at

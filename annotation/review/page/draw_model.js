@@ -1,9 +1,10 @@
 // The objects of the open tile: what is drawn, what is selected, undo, and the way to the server's disk.
 
-import { newRequestId, post, Refused, Unreachable } from "./api.js";
+import { newRequestId, post, Refused, UNKNOWN_HERE, Unreachable } from "./api.js";
 import { boundsOf, Grid, rounded } from "./draw_shapes.js";
 
 const RETRY_MS = 2000;
+const RETRY_UNKNOWN_MS = 10_000; // each try counts as a guess of an address, and slows others who come from the same place
 const MAX_SENT = 100; // objects per request
 const MAX_SENT_POINTS = 4000; // per request: far below what the server takes
 
@@ -17,8 +18,8 @@ export async function insist(path, body, banner) {
     } catch (error) {
       const isStartedAnew = error.isWordless; // it knows this address no more: nothing was said about what is drawn
       if (!(error instanceof Unreachable || isStartedAnew)) throw error;
-      banner(isStartedAnew ? "The server was started anew: open the address that it printed. What is drawn here is kept." : "The server does not answer. What is drawn is kept, and sent when it is back.");
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      banner(isStartedAnew ? `${UNKNOWN_HERE} What is drawn here is kept.` : `${error.message.replace("the", "The")}. What is drawn is kept, and sent when it is back.`);
+      await new Promise((resolve) => setTimeout(resolve, isStartedAnew ? RETRY_UNKNOWN_MS : RETRY_MS));
     }
   }
 }
@@ -40,6 +41,11 @@ export class Model {
     this.past = [];
     this.future = [];
     this.unsent = new Map();
+    this.sending = null; // the promise that all of it is sent
+    this.alone = 0; // how many objects are to be sent each for itself: one of them was refused
+    this.last = Promise.resolve(); // of what is done in turn
+    this.waiting = 0;
+    this.judged = 0; // how many computed questions were judged
     for (const { object_id: id, number, content } of tile.objects) {
       this.put(id, content);
       this.numbers.set(id, number);
@@ -108,48 +114,116 @@ export class Model {
     this.apply(contents);
   }
 
+  /** Say whether the server has all that was done on this tile. */
   get isSaved() {
-    return !this.unsent.size && !this.isSending;
+    return !this.unsent.size && !this.sending && !this.waiting;
   }
 
-  /** Send what is not sent yet, one request after the other; what was refused is undone by opening the tile anew. */
-  async send() {
-    this.events.saved(this.isSaved);
-    if (this.isSending) return;
-    this.isSending = true;
-    try {
-      while (this.unsent.size) await this.sendSome();
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      this.unsent.clear();
-      this.isSending = false;
-      return this.events.refused(error.problems);
-    } finally {
-      this.isSending = false;
+  /** Wait until the server has it. */
+  async settled() {
+    while (!this.isSaved) {
+      if (this.unsent.size) this.send();
+      await Promise.all([this.sending, this.last]);
     }
-    this.events.saved(true);
   }
 
-  async sendSome() {
+  /** Tell one state of what the server computes from another. */
+  get stamp() {
+    return [this.numbers.size, Math.max(0, ...this.numbers.values()), [...this.complete].join()].join();
+  }
+
+  /** Do one thing after the other, so that the last word on a thing is the last one on the server too. */
+  inTurn(work) {
+    this.waiting += 1;
+    const done = this.last.then(work).finally(() => (this.waiting -= 1));
+    this.last = done.catch(() => null);
+    return done;
+  }
+
+  /** Send what is not sent yet. */
+  send() {
+    this.sending ??= this.sendAll().finally(() => {
+      this.sending = null;
+      this.events.saved(this.isSaved);
+    });
+    this.events.saved(this.isSaved);
+  }
+
+  /** Send one request after the other. What is refused costs itself: the server's state of it is shown, the rest stays. */
+  async sendAll() {
+    const refused = new Map();
+    const problems = new Set();
+    while (this.unsent.size || refused.size) {
+      while (this.unsent.size) await this.sendSome(refused);
+      if (!refused.size) break;
+      for (const found of refused.values()) for (const problem of found) problems.add(problem);
+      await this.reread([...refused.keys()]);
+      refused.clear();
+    }
+    if (problems.size) this.events.refused([...problems]);
+  }
+
+  async sendSome(refused) {
     const objects = [];
     let points = 0;
+    const most = this.alone > 0 ? 1 : MAX_SENT;
     for (const [id, content] of this.unsent) {
       points += content?.points.length ?? 0;
-      if (objects.length && (objects.length >= MAX_SENT || points > MAX_SENT_POINTS)) break;
+      if (objects.length && (objects.length >= most || points > MAX_SENT_POINTS)) break;
       this.unsent.delete(id);
       objects.push({ object_id: id, before: this.numbers.get(id) ?? 0, content });
     }
-    const { numbers } = await this.post("draw/change", { request_id: newRequestId(), objects });
-    for (const [id, number] of Object.entries(numbers)) this.numbers.set(id, number);
+    this.alone = Math.max(0, this.alone - 1);
+    try {
+      const { numbers } = await this.post("draw/change", { request_id: newRequestId(), objects });
+      for (const [id, number] of Object.entries(numbers)) this.numbers.set(id, number);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (objects.length === 1) return void refused.set(objects[0].object_id, error.problems);
+      const again = objects.filter(({ object_id: id }) => !this.unsent.has(id)).map(({ object_id: id, content }) => [id, content]);
+      this.unsent = new Map([...again, ...this.unsent]);
+      this.alone = again.length;
+    }
   }
 
-  /** Say that every instance of a class is drawn, or take that back. */
-  async declare(name, isComplete) {
-    const complete = [{ class_name: name, is_complete: isComplete }];
-    await this.post("draw/change", { request_id: newRequestId(), complete });
-    if (isComplete) this.complete.add(name);
-    else this.complete.delete(name);
+  /** Take what the server has for what is here; what was changed meanwhile is still to be sent, but for `refused`. */
+  async reread(refused) {
+    const found = await this.post("draw/tile").catch((error) => {
+      if (!(error instanceof Refused)) throw error;
+      return null; // the tile is not his any more
+    });
+    for (const id of refused) this.unsent.delete(id);
+    if (!found) return;
+    const fresh = new Map(found.objects.map((thing) => [thing.object_id, thing]));
+    for (const id of [...this.objects.keys()]) if (!fresh.has(id) && !this.unsent.has(id)) this.put(id, null);
+    for (const [id, { number, content }] of fresh) {
+      if (!this.unsent.has(id) && (refused.includes(id) || this.numbers.get(id) !== number)) this.put(id, content);
+      this.numbers.set(id, number);
+    }
+    this.complete = new Set(found.complete);
+    this.past = [];
+    this.future = [];
     this.events.changed();
+  }
+
+  /** Say whether every instance of a class is drawn; without `isComplete`, the other than now. */
+  declare(name, isComplete = null) {
+    return this.inTurn(async () => {
+      const is = isComplete ?? !this.complete.has(name);
+      await this.post("draw/change", { request_id: newRequestId(), complete: [{ class_name: name, is_complete: is }] });
+      if (is) this.complete.add(name);
+      else this.complete.delete(name);
+      return is;
+    });
+  }
+
+  /** Say what becomes of a computed question. */
+  judge(questionId, verdict) {
+    return this.inTurn(async () => {
+      const answer = await this.post("draw/judge", { request_id: newRequestId(), question_id: questionId, verdict });
+      this.judged += 1;
+      return answer;
+    });
   }
 
   post(path, body = {}) {

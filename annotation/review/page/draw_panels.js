@@ -70,7 +70,7 @@ export function selectionPanel(page, attributes) {
   const shared = (read) => (new Set(selected.map(read)).size === 1 ? read(selected[0]) : "");
   const fields = Object.entries(attributes)
     .filter(([, info]) => [...roles].every((role) => info.roles.includes(role)))
-    .map(([name, info]) => field(name, info, shared((object) => object.attributes[name] ?? ""), (value) => page.setAttribute(name, value)));
+    .map(([name, info]) => field(name, info, shared((object) => object.attributes[name] ?? ""), `${name} of ${[...page.model.selection]}`, (value) => page.setAttribute(name, value)));
   const certain = h("input", { type: "checkbox", checked: selected.every((object) => !object.is_certain) });
   certain.addEventListener("change", () => page.setCertain(!certain.checked));
   const title = selected.length > 1 ? `${selected.length} objects` : `${words(selected[0].form)} · ${page.singular(selected[0].class_name)}`;
@@ -90,15 +90,19 @@ export function selectionPanel(page, attributes) {
   );
 }
 
-function field(name, { values, is_flag: isFlag }, value, onValue) {
+function field(name, { values, is_flag: isFlag }, value, key, onValue) {
   const choices = isFlag ? [["yes", true], ["no", false]] : values.map((text) => [text, text]);
   if (!choices.length) {
-    const input = h("input", { type: "text", value, maxlength: 200, autocomplete: "off" });
+    const input = h("input", { type: "text", value, maxlength: 200, autocomplete: "off", "data-key": key, "data-late": true });
     input.addEventListener("change", () => onValue(input.value.trim() || null));
     return h("label", {}, words(name), input);
   }
   const select = h("select", {}, h("option", { value: "" }, "not said"), choices.map(([text, said]) => h("option", { value: text, selected: said === value }, text)));
-  select.addEventListener("change", () => onValue(choices.find(([text]) => text === select.value)?.[1] ?? null));
+  select.addEventListener("change", () => {
+    const chosen = choices.find(([text]) => text === select.value)?.[1] ?? null;
+    select.blur(); // the next letter is a key, not another value
+    onValue(chosen);
+  });
   return h("label", {}, words(name), select);
 }
 
@@ -118,7 +122,7 @@ export function proposalsPanel({ open, deleted, picked }, classOf, { onAccept, o
   const items = open.map((proposal) => {
     const item = h(
       "li",
-      { tabindex: 0, class: proposal.key === picked ? "picked" : "", "data-proposal": proposal.key },
+      { tabindex: 0, class: proposal.key === picked ? "picked" : "", "data-proposal": proposal.key, "data-key": proposal.key },
       h("p", { class: "text" }, proposal.description || proposal.name),
       h(
         "p",
@@ -135,6 +139,7 @@ export function proposalsPanel({ open, deleted, picked }, classOf, { onAccept, o
       const run = { a: onAccept, x: onDelete }[event.key];
       if (!run || event.ctrlKey || event.metaKey) return;
       event.stopPropagation();
+      if (event.repeat) return; // a key that is held
       run(proposal);
     });
     return item;
@@ -177,7 +182,7 @@ function questionItem(question, tasks, onJudge, onLook) {
     h("button", { type: "button", "aria-pressed": String(verdict === name), class: verdict === name ? "active" : "", onclick: () => onJudge(question, verdict === name ? "open" : name) }, title);
   const item = h(
     "li",
-    { class: verdict, tabindex: 0 },
+    { class: verdict, tabindex: 0, "data-key": question.question_id },
     h("p", { class: "task" }, tasks[question.task]),
     h("p", { class: "text" }, content.question),
     options.length > 0 && h("ol", { class: "short" }, options),
@@ -192,6 +197,7 @@ function questionItem(question, tasks, onJudge, onLook) {
     const name = { a: "accepted", x: "discarded" }[event.key];
     if (!name || event.ctrlKey || event.metaKey) return;
     event.stopPropagation();
+    if (event.repeat) return; // a key that is held
     onJudge(question, verdict === name ? "open" : name);
   });
   return item;

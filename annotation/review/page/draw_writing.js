@@ -1,7 +1,7 @@
 // Questions that people write: a task, a template or free words, options, key, box and evidence; the server answers while they type.
 
 import { newRequestId } from "./api.js";
-import { h, put } from "./elements.js";
+import { h, put, putAnew } from "./elements.js";
 import { boundsOf } from "./draw_shapes.js";
 
 const CHECK_AFTER_MS = 400;
@@ -20,7 +20,7 @@ const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 /** The form and the list of a tile's written questions. */
 export class WritingPanel {
   /**
-   * `page` has model, post(path, body) that shows what is refused, showShapes(), look(box, isNear), say(text), and
+   * `page` has model, post(path, body, model) that shows what is refused, showShapes(), look(box, isNear), say(text), and
    * showDate(later) that shows a second date beside the image, or none.
    */
   constructor(page) {
@@ -28,37 +28,53 @@ export class WritingPanel {
     this.part = h("div", { class: "writing" });
     this.written = [];
     this.taken = []; // what was deleted, to be brought back
+    this.early = []; // what was drawn before the form was there
   }
 
-  /** Read what the open tile needs. */
+  /** Read what the open tile needs. Until then there is no form: that of another tile would be saved to this one. */
   async open() {
     const { model } = this.page;
-    const [about, found] = [await this.page.post("draw/templates"), await this.page.post("draw/written")];
-    if (!about || !found || this.page.model !== model) return;
+    if (this.model !== model) this.leave(model);
+    const [about, found] = [await this.post("draw/templates"), await this.post("draw/written")];
+    if (!about || !found || this.model !== model) return;
+    const isNew = !this.about;
     this.about = about;
     this.written = found.written;
-    if (this.tile !== model.tile.key) {
-      this.tile = model.tile.key;
-      this.taken = [];
+    if (isNew) {
       const kept = localStorage.getItem(this.place);
       this.begin();
       if (kept) this.restore(JSON.parse(kept));
+      for (const shape of this.early.splice(0)) this.addShape(shape);
     } else {
       this.render();
       this.showDate();
     }
   }
 
+  /** Let go of the form, what is typed stays in the browser; `model` is of the tile that is open now. */
+  leave(model) {
+    clearTimeout(this.timer);
+    if (this.model?.tile.key !== model.tile.key) this.taken = [];
+    this.formerTask = this.draft?.task ?? this.formerTask;
+    Object.assign(this, { model, about: null, draft: null, text: "", slots: {}, answer: null, written: [], early: [] });
+    this.render();
+    this.page.showShapes();
+  }
+
+  post(path, body) {
+    return this.page.post(path, body, this.model);
+  }
+
   /** Show the second date beside the image while a question about two dates is written. */
   showDate() {
-    const { picture } = this.page.model.tile;
+    const { picture } = this.model.tile;
     const { later } = this.about;
     const isTwo = this.task?.num_dates > 1 && later;
     this.page.showDate(isTwo ? { key: `${picture}/${later.number}`, date: later.date, path: `scenes/${picture}/${later.number}/built` } : null);
   }
 
   get place() {
-    return `rsvqa-review/writing/${this.tile}`;
+    return `rsvqa-review/writing/${this.model.reviewer}/${this.model.tile.key}`;
   }
 
   /** Go on with what was typed about the tile and not saved. */
@@ -83,7 +99,9 @@ export class WritingPanel {
     this.answer = null;
     this.isTouched = Boolean(thing);
     this.slots = {};
-    const task = this.draft?.task ?? first?.name ?? "";
+    const isOpen = (name) => this.about.tasks.some((one) => one.name === name && one.is_open);
+    const former = this.draft?.task ?? this.formerTask;
+    const task = isOpen(former) ? former : (first?.name ?? "");
     this.draft = content ? { ...sent(content), shapes: [...(content.shapes ?? [])] } : { task, template: "", question: "", options: [], right: [], answer: "", box: null, shapes: [], circle: null };
     this.text = this.draft.question;
     if (!content && this.draft.task) this.fitOptions();
@@ -150,6 +168,7 @@ export class WritingPanel {
 
   /** Take a shape: the first box or circle of a question that wants one is its own, others are evidence. */
   addShape({ form, points }) {
+    if (!this.about) return void this.early.push({ form, points });
     if (form === "circle" && this.task?.is_regional && !this.draft.circle) this.draft = { ...this.draft, circle: asCircle(points) };
     else if (form === "box" && this.namesBox && !this.draft.box) this.draft = { ...this.draft, box: asBox({ form, points }) };
     else this.draft = { ...this.draft, shapes: [...this.draft.shapes, { form, points }] };
@@ -159,7 +178,7 @@ export class WritingPanel {
 
   /** Take the outlines of the objects that are selected. */
   addSelected() {
-    const { selected } = this.page.model;
+    const { selected } = this.model;
     this.page.refuse(selected.length ? [] : ["Nothing is selected: V, then click an object"]);
     for (const object of selected) this.addShape(object);
   }
@@ -227,28 +246,36 @@ export class WritingPanel {
   }
 
   async check() {
-    const { key, draft, text } = this;
-    const answer = await this.page.post("draw/check", { key, content: this.content });
-    if (!answer || key !== this.key || draft !== this.draft || text !== this.text) return; // it has changed meanwhile
+    const { key, content, model } = this;
+    const answer = await this.post("draw/check", { key, content });
+    const isSame = () => model === this.model && this.about && key === this.key && isEqual(content, this.content);
+    if (!answer || !isSame()) return; // it has changed meanwhile
     this.answer = answer;
     this.showAnswer();
   }
 
   /** Do one thing after the other: a click that comes before the last answer is about what that answer says. */
   inTurn(work) {
-    this.last = (this.last ?? Promise.resolve()).catch(() => null).then(work);
-    return this.last;
+    return this.model.inTurn(work);
   }
 
   async save() {
     const { content, key, before } = this;
-    const stored = await this.page.post("draw/write", { request_id: newRequestId(), key, before, content });
+    const stored = await this.post("draw/write", { request_id: newRequestId(), key, before, content });
     await this.reread();
     if (!stored) {
-      this.before = this.written.find((thing) => thing.key === key)?.number ?? before; // somebody else may have changed it
+      const standing = this.written.find((thing) => thing.key === key)?.number;
+      if (!before && standing) this.key = newRequestId(); // another page has stored the same draft: this is one more
+      else this.before = standing ?? before; // somebody else may have changed it
       return this.render();
     }
+    if (key === this.key && !isEqual(content, this.content)) {
+      this.before = stored.numbers[key]; // what was typed since is a change of it
+      this.page.say("The question is saved; what you changed since is not yet");
+      return this.changed(true);
+    }
     this.page.say("The question is saved");
+    if (key !== this.key) return this.render();
     this.begin();
     this.part.querySelector("#write-question")?.focus();
   }
@@ -256,7 +283,7 @@ export class WritingPanel {
   async remove({ key }) {
     const thing = this.written.find((one) => one.key === key);
     if (!thing) return;
-    const stored = await this.page.post("draw/write", { request_id: newRequestId(), key: thing.key, before: thing.number, content: null });
+    const stored = await this.post("draw/write", { request_id: newRequestId(), key: thing.key, before: thing.number, content: null });
     if (!stored) return;
     this.taken.push({ ...thing, number: stored.numbers[thing.key] });
     if (thing.key === this.key) this.begin();
@@ -270,14 +297,14 @@ export class WritingPanel {
     const thing = this.taken.pop();
     if (!thing) return;
     const body = { request_id: newRequestId(), key: thing.key, before: thing.number, content: sent(thing.written) };
-    if (!(await this.page.post("draw/write", body))) return;
+    if (!(await this.post("draw/write", body))) return void this.taken.push(thing);
     this.page.say("The question is back");
     await this.reread();
     this.render();
   }
 
   async reread() {
-    this.written = (await this.page.post("draw/written"))?.written ?? this.written;
+    this.written = (await this.post("draw/written"))?.written ?? this.written;
   }
 
   // --- what is shown ----------------------------------------------------------------------------------------------------
@@ -285,7 +312,7 @@ export class WritingPanel {
   render() {
     if (!this.about) return put(this.part, h("p", { class: "hint" }, "Reading the templates …"));
     if (!this.task) return put(this.part, h("p", { class: "hint" }, "None of the tasks that are yours can be written here."), this.list());
-    put(this.part, this.form(), this.list());
+    putAnew(this.part, this.form(), this.list());
     this.showPreview();
     this.showAnswer();
   }
@@ -327,7 +354,7 @@ export class WritingPanel {
     const groups = grouped(this.about.tasks);
     const select = h(
       "select",
-      { id: "write-task" },
+      { id: "write-task", "data-key": "task" },
       [...groups].map(([group, tasks]) =>
         h("optgroup", { label: group }, tasks.map((task) => h("option", { value: task.name, selected: task.name === this.draft.task, disabled: !task.is_open, title: task.why_not }, task.is_open ? task.title : `${task.title} (${task.why_not})`))),
       ),
@@ -343,7 +370,7 @@ export class WritingPanel {
       h("optgroup", { label: words(key.split(".").slice(1).join(" · ")) }, this.task.templates.map((template, index) => template.key === key && h("option", { value: index, selected: this.draft.template === key && this.text === template.text }, short(template.text.replace(/\{(\w+)\}/g, (_, slot) => `‹${words(slot)}›`))))),
     );
     const isOwn = this.draft.template && !this.task.templates.some(({ text }) => text === this.text);
-    const select = h("select", { id: "write-template" }, h("option", { value: "" }, isOwn ? "template, in words of your own" : "free: in words of your own"), groups);
+    const select = h("select", { id: "write-template", "data-key": "template" }, h("option", { value: "" }, isOwn ? "template, in words of your own" : "free: in words of your own"), groups);
     select.addEventListener("change", () => this.setTemplate(select.value === "" ? -1 : Number(select.value)));
     return select;
   }
@@ -356,10 +383,10 @@ export class WritingPanel {
     const fields = names.map((name) => {
       const choices = this.about.choices[name];
       const field = choices
-        ? h("select", { name }, choices.map((text) => h("option", { value: text, selected: this.slots[name] === text }, text)))
-        : h("input", { name, value: this.slots[name], list: "write-nouns", autocomplete: "off", maxlength: 300 });
+        ? h("select", { name, "data-key": `slot ${name}` }, choices.map((text) => h("option", { value: text, selected: this.slots[name] === text }, text)))
+        : h("input", { name, "data-key": `slot ${name}`, value: this.slots[name], list: "write-nouns", autocomplete: "off", maxlength: 300 });
       field.addEventListener("input", () => {
-        this.slots[name] = field.value;
+        this.slots = { ...this.slots, [name]: field.value };
         this.changed();
       });
       return h("label", {}, title(name), field);
@@ -368,7 +395,7 @@ export class WritingPanel {
   }
 
   textField() {
-    const field = h("textarea", { id: "write-question", rows: 3, maxlength: 2000, spellcheck: "true" });
+    const field = h("textarea", { id: "write-question", "data-key": "question", rows: 3, maxlength: 2000, spellcheck: "true" });
     field.value = this.text;
     field.addEventListener("input", () => {
       this.text = field.value;
@@ -378,7 +405,7 @@ export class WritingPanel {
   }
 
   answerField() {
-    const field = h("textarea", { id: "write-answer", rows: 6, maxlength: 8000, spellcheck: "true" });
+    const field = h("textarea", { id: "write-answer", "data-key": "answer", rows: 6, maxlength: 8000, spellcheck: "true" });
     field.value = this.draft.answer;
     field.addEventListener("input", () => {
       this.draft = { ...this.draft, answer: field.value };
@@ -395,7 +422,7 @@ export class WritingPanel {
   optionFields() {
     const rows = this.draft.options.map((text, place) => {
       const isRight = this.draft.right.includes(place);
-      const field = h("input", { value: text, maxlength: 1000, autocomplete: "off", "aria-label": `Option ${LETTERS[place]}` });
+      const field = h("input", { value: text, maxlength: 1000, autocomplete: "off", "data-key": `option ${place}`, "aria-label": `Option ${LETTERS[place]}` });
       field.addEventListener("input", () => {
         this.draft = { ...this.draft, options: this.draft.options.with(place, field.value) };
         this.changed();
@@ -404,7 +431,7 @@ export class WritingPanel {
       return h("li", { class: isRight ? "right" : "" }, letter, field);
     });
     const hint = this.task.is_several ? "Press the letters of all options that are right" : "Press the letter of the right option";
-    return h("div", { class: "written-options" }, h("p", { class: "head" }, hint, h("button", { type: "button", onclick: () => this.shuffle() }, "Shuffle")), h("ul", {}, rows));
+    return h("div", { class: "written-options" }, h("p", { class: "head" }, hint, h("button", { type: "button", class: "again", onclick: () => this.shuffle() }, "Shuffle")), h("ul", {}, rows));
   }
 
   evidence() {
@@ -465,7 +492,7 @@ export class WritingPanel {
     const options = content.options.map((option) => h("li", { class: content.answer.includes(option[1]) ? "right" : "" }, h("b", {}, option[1]), option.slice(3)));
     const item = h(
       "li",
-      { class: thing.key === this.key ? "accepted" : "", tabindex: 0 },
+      { class: thing.key === this.key ? "accepted" : "", tabindex: 0, "data-key": thing.key },
       h("p", { class: "task" }, task, h("span", {}, thing.author)),
       h("p", { class: "text" }, content.question),
       options.length > 0 && h("ol", { class: "short" }, options),
@@ -492,6 +519,8 @@ export class WritingPanel {
 /** A circle as it is stored, centre and radius, of whole pixels, and as it is drawn. */
 const asCircle = ([[x, y], [rimX, rimY]]) => [x, y, Math.hypot(rimX - x, rimY - y)].map(Math.round);
 const circleShape = ([x, y, radius]) => ({ form: "circle", points: [[x, y], [x + radius, y]] });
+
+const isEqual = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 /** Return a stored question as it is sent: the server says which scene its second date is of. */
 function sent({ later_scene: _, later_date: __, ...content }) {

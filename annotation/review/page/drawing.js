@@ -91,14 +91,15 @@ export class Drawing {
     event.stopPropagation();
     handle.setPointerCapture(event.pointerId);
     const { scale } = this.placing();
-    const [startX, startY, before] = [event.clientX, event.clientY, [...this.box]];
+    const [startX, startY, before, { question }] = [event.clientX, event.clientY, [...this.box], this];
     const moved = (now) => {
+      if (this.question !== question) return; // another one has come under the pointer
       const by = [(now.clientX - startX) / scale, (now.clientY - startY) / scale];
       this.onBox(shifted(before, sides, by, this.question), false);
     };
     const done = () => {
       handle.removeEventListener("pointermove", moved);
-      if (this.box.some((value, index) => value !== before[index])) this.onBox(this.box, true);
+      if (this.question === question && this.box.some((value, index) => value !== before[index])) this.onBox(this.box, true);
     };
     handle.addEventListener("pointermove", moved);
     handle.addEventListener("pointerup", done, { once: true });

@@ -17,8 +17,10 @@ const HINTS = {
 
 /** The open question's content. */
 export class Editor {
-  constructor({ identity, onBox, onChange }) {
+  /** `isHeld` tells that a decision is on its way: what is changed then would be lost, or meet the question that comes. */
+  constructor({ identity, isHeld, onBox, onChange }) {
     this.identity = identity;
+    this.isHeld = isHeld;
     this.onBox = onBox;
     this.onChange = onChange;
     this.part = h("div", { class: "content" });
@@ -32,6 +34,7 @@ export class Editor {
     this.own = own;
     this.original = question.content;
     this.past = [];
+    this.dragged = null;
     this.set(content ?? question.content);
     if (this.isChanged) this.check();
   }
@@ -57,6 +60,7 @@ export class Editor {
 
   /** Change a part of the content and have it checked; the former content can be brought back. */
   change(part, { isTyped = false, isDone = true } = {}) {
+    if (this.isHeld()) return;
     if (isDone) this.remember(isTyped);
     this.content = { ...this.content, ...part };
     if (!isTyped) this.render();
@@ -74,6 +78,7 @@ export class Editor {
 
   /** Move the box, given in pixels of the tile; `isDone` when the pointer is let go. */
   moveBox(pixels, isDone) {
+    if (this.isHeld()) return;
     const { width, height } = this.question;
     this.dragged ??= this.content;
     const bbox = pixels.map((value, index) => round(value / (index % 2 ? height : width)));
@@ -89,7 +94,7 @@ export class Editor {
 
   /** Take back the last change; false when there is none. */
   back() {
-    const before = this.past.pop();
+    const before = !this.isHeld() && this.past.pop();
     if (!before) return false;
     this.wasTyped = false;
     this.set(before);
@@ -168,6 +173,7 @@ export class Editor {
   field(name, text, onText) {
     const field = h("textarea", { class: name, rows: 1, spellcheck: "true", "aria-label": name, readonly: this.isBlind && name !== "answer" });
     field.value = text;
+    field.addEventListener("beforeinput", (event) => this.isHeld() && event.preventDefault());
     field.addEventListener("input", () => {
       fit(field);
       onText(field.value);

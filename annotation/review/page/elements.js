@@ -30,6 +30,25 @@ export function put(element, ...children) {
   element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
 }
 
+/**
+ * Replace what an element holds; what is in use stays in use: who types into a field goes on typing there.
+ *
+ * Else the rest of a word would be taken for keys. Fields and items that may be in use have a `data-key`, and fields whose
+ * text counts only when they are left `data-late`.
+ */
+export function putAnew(element, ...children) {
+  const used = document.activeElement;
+  const part = element.contains(used) ? used.closest("[data-key]") : null;
+  put(element, ...children);
+  const again = part && [...element.querySelectorAll("[data-key]")].find((other) => other.dataset.key === part.dataset.key);
+  if (!again) return;
+  if (part === used && used.selectionStart !== undefined && used.selectionStart !== null) {
+    if ("late" in used.dataset) again.value = used.value;
+    again.setSelectionRange(used.selectionStart, used.selectionEnd);
+  }
+  again.focus({ preventScroll: true });
+}
+
 /** Return seconds as people say them. */
 export function duration(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;

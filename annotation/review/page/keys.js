@@ -1,4 +1,4 @@
-// Keys and what they do. In a text field only Escape and the saving keys count, so that one can write.
+// Keys and what they do. In a text field only Escape and the saving keys count, so that one can write. And clicks: once.
 
 /** Watch the keyboard: `keys` is a list of { key, does, run, shown, withControl, inText, once }. */
 export function watchKeys(keys) {
@@ -18,5 +18,20 @@ function name(key, withControl = false) {
 }
 
 function isWriting(element) {
-  return element instanceof HTMLTextAreaElement || element instanceof HTMLInputElement;
+  return element instanceof HTMLTextAreaElement || element instanceof HTMLInputElement || Boolean(element.closest?.(".writing select"));
+}
+
+/**
+ * Leave the second click of a double click on a button: by then another question, or the next item of a list, may be there.
+ *
+ * What may be pressed again and again, as to turn pages, has the class "again".
+ */
+export function watchClicks() {
+  const leave = (event) => {
+    const button = event.detail > 1 && event.target instanceof Element && event.target.closest("button");
+    if (!button || button.classList.contains("again")) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  document.addEventListener("click", leave, true);
 }

@@ -2,13 +2,14 @@
 
 import { newRequestId, post, Refused, Unreachable } from "./api.js";
 import { byId, duration, h, put } from "./elements.js";
+import { watchClicks } from "./keys.js";
 import { ask } from "./panels.js";
 
 const SEARCH_AFTER_MS = 250;
 const STATES = { "": "any state", open: "open", decided: "decided", contested: "opinions differ", commented: "commented", gold: "gold" };
 const VERDICTS = ["", "accepted", "fixed", "rejected", "skipped"];
 
-const state = { session: null, reviewer: localStorage.getItem("rsvqa-review/reviewer") || "lead", people: [], found: null };
+const state = { session: null, reviewer: localStorage.getItem("rsvqa-review/reviewer") || "lead", people: [], found: null, asked: 0, note: "" };
 const search = { text: "", task: "", person: "", verdict: "", state: "", label: "", offset: 0 };
 
 /** Ask the server; what it refuses is shown, and null comes back. */
@@ -30,19 +31,25 @@ const titleOf = (task) => state.session.tasks[task]?.title ?? task;
 
 // --- questions --------------------------------------------------------------------------------------------------------
 
+/** Show what fits the search. Of several answers the one to what was asked last is shown, whichever comes last. */
 async function find() {
-  const found = await wish("lead/find", search);
-  if (!found) return;
-  state.found = found;
+  clearTimeout(timer);
+  const asked = ++state.asked;
+  const wanted = { ...search };
+  const found = await wish("lead/find", wanted);
+  if (!found || asked !== state.asked) return;
+  state.found = { ...found, label: isOnlyLabel(wanted) ? wanted.label : "" };
   put(byId("rows"), found.rows.map(row), !found.rows.length && h("tr", {}, h("td", { colspan: 5, class: "none" }, "No question fits the search")));
   const [first, last] = [Math.min(found.total, search.offset + 1), Math.min(found.total, search.offset + found.page)];
   byId("range").textContent = `${first} – ${last} of ${found.total}`;
   byId("before").disabled = search.offset === 0;
   byId("after").disabled = last >= found.total;
-  const label = search.label.trim();
-  byId("reject-label").hidden = !label || !found.total;
+  byId("reject-label").hidden = !state.found.label || !found.total;
   byId("reject-label").textContent = `Reject all ${found.total} questions with this label`;
 }
+
+/** Say whether a search is for all questions with a label: a broken label is rejected with all of them. */
+const isOnlyLabel = ({ label, offset: _, ...others }) => label && !Object.values(others).some(Boolean);
 
 function row(question) {
   const { question_id: id, is_gold: isGold } = question;
@@ -91,14 +98,16 @@ function row(question) {
 async function change(path, body, text) {
   const answer = await wish(path, body);
   if (!answer) return;
+  state.note = "";
   said(answer.count === undefined ? text : `${text}: ${answer.count}`);
-  await find();
+  if (byId("rows")) await find();
 }
 
 async function askNote(title, hint, { isNeeded = false, button }) {
-  const field = h("input", { name: "note", maxlength: 500, required: isNeeded, autofocus: true, autocomplete: "off", "aria-label": hint, placeholder: hint });
+  const field = h("input", { name: "note", value: state.note, maxlength: 500, required: isNeeded, autofocus: true, autocomplete: "off", "aria-label": hint, placeholder: hint });
   const answer = await ask(title, [field, h("menu", {}, h("button", { class: "primary", value: "do" }, button))]);
-  return answer ? answer.note.trim() : null;
+  state.note = answer?.note.trim() ?? ""; // kept until the server has taken it
+  return answer && state.note;
 }
 
 async function giveBack(numbers, reviewer) {
@@ -112,9 +121,9 @@ async function reopen(id) {
 }
 
 async function rejectLabel() {
-  const { total } = state.found;
-  const reason = await askNote(`Reject ${total} questions with label ${search.label}?`, "What is wrong with the label", { isNeeded: true, button: `Reject ${total}` });
-  if (reason) await change("lead/reject-label", { label: search.label, reason, request_id: newRequestId() }, "Rejected");
+  const { total, label } = state.found;
+  const reason = await askNote(`Reject ${total} questions with label ${label}?`, "What is wrong with the label", { isNeeded: true, button: `Reject ${total}` });
+  if (reason) await change("lead/reject-label", { label, reason, request_id: newRequestId() }, "Rejected");
 }
 
 function searchFor(parts) {
@@ -128,6 +137,7 @@ function field(name, title) {
   const input = h("input", { name, value: search[name], placeholder: title, "aria-label": title, type: "search", autocomplete: "off" });
   input.addEventListener("input", () => {
     Object.assign(search, { [name]: input.value.trim(), offset: 0 });
+    byId("reject-label").hidden = true; // it is about what is listed
     clearTimeout(timer);
     timer = setTimeout(find, SEARCH_AFTER_MS);
   });
@@ -163,7 +173,7 @@ async function showQuestions() {
       choice("verdict", "Verdict", VERDICTS.map((name) => [name, name || "any verdict"])),
       field("label", "Id of a label"),
       h("button", { id: "reject-label", type: "button", hidden: true, onclick: rejectLabel }),
-      h("span", { class: "pages" }, h("button", { id: "before", type: "button", onclick: () => turn(-1) }, "←"), h("span", { id: "range" }), h("button", { id: "after", type: "button", onclick: () => turn(1) }, "→")),
+      h("span", { class: "pages" }, h("button", { id: "before", type: "button", class: "again", onclick: () => turn(-1) }, "←"), h("span", { id: "range" }), h("button", { id: "after", type: "button", class: "again", onclick: () => turn(1) }, "→")),
     ),
     h(
       "div",
@@ -192,8 +202,10 @@ const COLUMNS = [
 
 async function showPeople() {
   press("people-tab");
+  clearTimeout(timer);
+  const asked = ++state.asked;
   const seen = await wish("lead/people");
-  if (!seen) return;
+  if (!seen || asked !== state.asked) return;
   const roles = Object.fromEntries(seen.people.map(({ name, role }) => [name, role]));
   const rows = seen.work.map((one) =>
     h(
@@ -224,6 +236,7 @@ function press(id) {
 }
 
 async function begin() {
+  watchClicks();
   state.session = await wish("session");
   if (!state.session) return;
   if (state.session.person) state.reviewer = state.session.person;

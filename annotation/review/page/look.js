@@ -89,6 +89,7 @@ export class Look {
   /** Ask how the scene is to be seen; `onChange` is called with each change, and the dialog stays. */
   ask(onChange, { hasOther }) {
     const dialog = byId("dialog");
+    if (dialog.open) return;
     const change = (entries) => {
       this.keep(entries);
       show();

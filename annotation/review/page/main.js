@@ -1,13 +1,13 @@
 // The page: one question at a time, decided by key. A decision counts as saved when the server says that it is on disk.
 
-import { newRequestId, post, Refused, Unreachable } from "./api.js";
+import { newRequestId, post, Refused, UNKNOWN_HERE, Unreachable } from "./api.js";
 import { answerBoxes, blindHint, boxInView, missing, ownAnswerPanel } from "./blind.js";
 import { askComment, commentsPanel } from "./comments.js";
 import { shifted } from "./drawing.js";
 import { Editor } from "./editor.js";
 import { byId, duration, h, put } from "./elements.js";
 import { guidelinesFor, rendered } from "./guidelines.js";
-import { watchKeys } from "./keys.js";
+import { watchClicks, watchKeys } from "./keys.js";
 import { Look } from "./look.js";
 import * as panels from "./panels.js";
 import { Viewer } from "./viewer.js";
@@ -24,6 +24,7 @@ const state = {
   isBusy: false,
   isShown: false, // what is awaited is only the image of a question that can be read already
   waiting: null,
+  unsent: { of: "", text: "" }, // a comment that the server did not take
   isBoxMode: false,
 };
 
@@ -31,7 +32,7 @@ const identity = () => ({ reviewer: state.reviewer, filters: state.filters });
 const draftKey = (question) => `rsvqa-review/draft/${state.session.name}/${state.reviewer}/${question.question_id}`;
 
 const viewer = new Viewer((box, isDone) => editor.moveBox(box, isDone));
-const editor = new Editor({ identity, onBox: (box) => viewer.drawBox(box), onChange: showChange });
+const editor = new Editor({ identity, isHeld: () => isHeld(), onBox: (box) => viewer.drawBox(box), onChange: showChange });
 
 // --- talking to the server --------------------------------------------------------------------------------------------
 
@@ -44,7 +45,7 @@ async function insist(path, body) {
       return answer;
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      byId("banner").textContent = "The server does not answer. What is on the page is kept, and sent when it is back.";
+      byId("banner").textContent = `${error.message.replace("the", "The")}. What is on the page is kept, and sent when it is back.`;
       byId("banner").hidden = false;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
@@ -52,27 +53,31 @@ async function insist(path, body) {
 }
 
 /** Say whether an answer of the server is due, so that a key would meet a question that nobody has read. */
-const isSending = () => state.isBusy && !state.isShown;
+const isSending = () => (state.isBusy && !state.isShown) || Boolean(state.waiting);
+
+/** Say whether nothing may be changed: there is no question, or its decision is on its way. */
+const isHeld = () => !state.question || isSending();
 
 /**
  * Run one thing at a time; a refusal is shown instead of the problems of the question.
  *
- * What is asked for while an answer is due is left; while only the image is laid out it waits for that.
+ * What is asked for while an answer is due is left; while only the image is laid out, or something goes that leaves the
+ * question where it is, it waits for that.
  */
-async function exclusively(work) {
+async function exclusively(work, { isShown = false } = {}) {
   if (isSending()) return;
   if (state.isBusy) {
     state.waiting = work;
     return;
   }
   state.isBusy = true;
+  state.isShown = isShown;
   document.body.classList.add("busy");
   try {
     await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const hint = "The server was started anew: open the address that it printed. What you changed is kept.";
-    editor.setProblems(error.isWordless ? [hint] : error.problems);
+    editor.setProblems(error.isWordless ? [`${UNKNOWN_HERE} What you changed is kept.`] : error.problems);
   } finally {
     state.isBusy = state.isShown = false;
     document.body.classList.remove("busy");
@@ -91,6 +96,7 @@ async function show(answer, draft = null) {
   showProgress(answer.progress);
   const question = answer.question;
   state.question = question;
+  state.sawOpinions = Boolean(answer.opinions?.length);
   setBoxMode(false);
   document.body.classList.toggle("empty", !question);
   if (!question) return showEnd();
@@ -128,14 +134,17 @@ function guidelinesPanel({ task }) {
 
 async function comment() {
   const question = state.question;
-  const text = question && !isSending() && (await askComment());
+  const kept = state.unsent.of === question?.question_id ? state.unsent.text : "";
+  const text = question && !isSending() && (await askComment(kept));
   if (!text) return;
+  state.unsent = { of: question.question_id, text };
   await exclusively(async () => {
     const body = { ...identity(), question_id: question.question_id, text, request_id: newRequestId() };
     const { comments } = await insist("comment", body);
+    state.unsent = { of: "", text: "" };
     put(byId("comments"), commentsPanel(comments));
     byId("saved").textContent = "Comment sent";
-  });
+  }, { isShown: true });
 }
 
 function showEnd() {
@@ -174,19 +183,19 @@ async function showPictures(question, boxes) {
 }
 
 function askLook() {
+  if (!state.question || isSending()) return;
   viewer.look?.ask(() => viewer.see(viewer.look), { hasOther: state.question.pictures.length === 1 });
 }
 
 // --- decisions --------------------------------------------------------------------------------------------------------
 
 /** Store a decision, then go on; nothing is shown as saved before the server says so. */
-async function decide(action, reason = "") {
-  const question = state.question;
-  if (!question) return;
+async function decide(action, { question = state.question, reason = "" } = {}) {
+  if (!question || state.question !== question) return; // nothing is stored for another one than was read
   if (action === "save" && editor.isBlind) return answerFirst(question);
   const content = action === "save" ? editor.content : null;
   const isFixed = editor.isChanged;
-  const body = { ...identity(), question_id: question.question_id, action, content, reason, request_id: newRequestId() };
+  const body = { ...identity(), question_id: question.question_id, action, content, reason, saw_opinions: state.sawOpinions, request_id: newRequestId() };
   const { progress } = await insist("decide", body);
   if (action !== "skip") localStorage.removeItem(draftKey(question));
   const done = { save: isFixed ? "Fix saved" : "Accepted", reject: `Rejected: ${reason}`, skip: "Skipped" }[action];
@@ -210,9 +219,10 @@ const save = () => exclusively(() => decide("save"));
 const skip = () => exclusively(() => decide("skip"));
 
 async function reject() {
-  if (!state.question || isSending()) return; // the reason would go to the question that comes
+  const { question } = state;
+  if (!question || isSending()) return; // the reason would go to the question that comes
   const reason = await panels.askReason(state.session.reasons);
-  if (reason) await exclusively(() => decide("reject", reason));
+  if (reason) await exclusively(() => decide("reject", { question, reason }));
 }
 
 const undo = () =>
@@ -287,6 +297,7 @@ async function showSummary() {
 // --- the box by keyboard ----------------------------------------------------------------------------------------------
 
 function setBoxMode(isOn) {
+  if (isOn && isHeld()) return;
   if (isOn && editor.isBlind && state.question.form === "box" && !editor.content.bbox)
     editor.moveBox(boxInView(viewer.seen(), state.question), true);
   state.isBoxMode = isOn && Boolean(editor.content?.bbox);
@@ -305,6 +316,7 @@ function arrow(x, y) {
 
 // --- keys and buttons -------------------------------------------------------------------------------------------------
 
+const toggleKey = (letter) => isHeld() || editor.toggleKey(letter);
 const edit = () => byId("body").querySelector("textarea")?.focus();
 const leave = (event) => {
   if (state.isBoxMode) setBoxMode(false);
@@ -318,10 +330,10 @@ const KEYS = [
   { key: "s", does: "skip for now", run: skip, once: true },
   { key: "u", does: "undo the last decision", run: undo, once: true },
   { key: "e", does: "edit the question; Tab goes to the options", run: edit },
-  { key: "1", shown: "1 – 9", does: "set the right option (all that apply: on and off)", run: () => editor.toggleKey("A") },
-  ..."BCDEFGHI".split("").map((letter, index) => ({ key: String(index + 2), run: () => editor.toggleKey(letter) })),
+  { key: "1", shown: "1 – 9", does: "set the right option (all that apply: on and off)", run: () => toggleKey("A") },
+  ..."BCDEFGHI".split("").map((letter, index) => ({ key: String(index + 2), run: () => toggleKey(letter) })),
   { key: "b", does: "move the box by arrow keys; Shift: its lower right corner, Ctrl: by ten", run: () => setBoxMode(!state.isBoxMode) },
-  { key: "z", withControl: true, shown: "Ctrl Z", does: "take back the last change", run: () => editor.back() },
+  { key: "z", withControl: true, shown: "Ctrl Z", does: "take back the last change", run: () => !isHeld() && editor.back() },
   { key: "Escape", shown: "Esc", does: "leave a field or the box", run: leave, inText: true },
   { key: "z", does: "whole tile, and back to the evidence", run: () => viewer.toggleWhole() },
   { key: "+", shown: "+ –", does: "zoom", run: () => viewer.zoom(1) },
@@ -362,6 +374,7 @@ async function begin() {
   byId("name").textContent = state.session.name;
   for (const [id, run] of Object.entries(BUTTONS)) byId(id).addEventListener("click", run);
   watchKeys(KEYS);
+  watchClicks();
   setInterval(() => {
     const { question } = state;
     if (!question) return;

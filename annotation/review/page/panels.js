@@ -101,9 +101,10 @@ function section(title, children, kind = "") {
 
 // --- dialogs ----------------------------------------------------------------------------------------------------------
 
-/** Open the dialog and return what its form was sent with; null when it was left. */
+/** Open the dialog and return what its form was sent with; null when it was left, or when another one is open. */
 export function ask(title, children, { isWide = false } = {}) {
   const dialog = byId("dialog");
+  if (dialog.open) return Promise.resolve(null); // an answer that comes late takes nothing from under who types
   const form = h("form", { method: "dialog" }, h("h2", {}, title), children);
   put(dialog, form);
   dialog.classList.toggle("wide", isWide);

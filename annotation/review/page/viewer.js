@@ -117,8 +117,7 @@ export class Viewer {
     const bounds = this.viewport.getBounds();
     this.look = look;
     if (this.arranged === this.places) return this.dress();
-    await this.arrange();
-    this.viewport.fitBounds(bounds, true);
+    await this.arrangeAround(bounds);
   }
 
   /** Stretch what is stored, and show what lies around the tile. */
@@ -174,8 +173,14 @@ export class Viewer {
     if (this.pictures.length < 2) return;
     const bounds = this.viewport.getBounds();
     this.isSwiped = !this.isSwiped;
+    await this.arrangeAround(bounds);
+  }
+
+  /** Put the images onto the panes anew and show the same place; another question that comes meanwhile has its own. */
+  async arrangeAround(bounds) {
+    const { question } = this;
     await this.arrange();
-    this.viewport.fitBounds(bounds, true);
+    if (this.question === question) this.viewport.fitBounds(bounds, true);
   }
 
   /** Show or hide the outlines, circle and box. */

@@ -189,6 +189,25 @@ def test_a_decision_that_is_sent_twice_is_stored_once(client: Client, tmp_path: 
     assert stored(tmp_path) == [("q1", "skipped", "")]
 
 
+def test_who_has_not_seen_what_others_said_gives_one_opinion_more(tmp_path: Path) -> None:
+    with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
+        store.fill([QueueEntry(QUESTIONS[0], 0, 1, 2)])
+        with running(store) as client:
+            sent = {"content": content(), "reason": "blurred"}
+            for number, (name, action, saw) in enumerate(
+                [("ben", "reject", False), ("cem", "save", False), ("ann", "save", False)]
+            ):
+                body = decision("q1", action, number, **sent, reviewer=name, saw_opinions=saw)
+                assert client.post("decide", body).status == 200
+            assert [one.is_adjudication for one in store.decisions()] == [False] * 3
+            assert store.final_decisions()["q1"].reviewer == "cem"  # two of three, and nobody has decided alone
+            number = store.decisions()[2].number
+            client.post("undo", {"reviewer": "ann", "number": number})
+            body = decision("q1", "reject", 9, **sent, reviewer="ann", saw_opinions=True)
+            assert client.post("decide", body).status == 200
+            assert store.decisions()[2].is_adjudication
+
+
 def test_undo_brings_back_what_was_decided(client: Client, tmp_path: Path) -> None:
     number = client.post("decide", decision("q1", "save", content=content(answer="B"))).json["number"]
     answer = client.post("undo", {**ANN, "number": number}).json

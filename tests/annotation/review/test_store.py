@@ -228,6 +228,20 @@ def test_undo_opens_the_question_again_and_keeps_the_row(tmp_path: Path) -> None
     assert rows == [("fixed", 0)]
 
 
+def test_an_annotators_undo_does_not_keep_a_dispute_from_who_decides(tmp_path: Path) -> None:
+    store = make_store(tmp_path, 1, wanted=2)
+    number = decide(store, "q1", "ann")  # open for longer than it was kept for her: one opinion more
+    decide(store, "q1", "ben", "rejected")
+    store.decide("q1", "cem", "fixed", request_id="c", after=FIXED, may_adjudicate=False)
+    store.undo("ann", number)
+    assert store.open_question("ann", "q1", may_adjudicate=False).opinions == ()
+    assert shown(store, "eva") == "q1"
+    # who may decide himself keeps it as ever
+    store.release("eva")
+    assert len(store.open_question("fay", "q1").opinions) == 2
+    assert shown(store, "eva") is None
+
+
 def test_nobody_undoes_the_decision_of_another(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     number = decide(store, "q1", "ann")

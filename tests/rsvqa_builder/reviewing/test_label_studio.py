@@ -155,6 +155,11 @@ def test_a_moved_box_is_a_fix_whatever_was_chosen(src: Path, tmp_path: Path) -> 
             {"verdict": verdict("fixed"), "box": {"x": 10, "y": 10, "width": 5, "height": 5}},
             "box added or taken away",
         ),
+        (
+            {"verdict": verdict("fixed"), "box": {"x": 30, "y": 20, "width": 20, "height": 20, "rotation": 45}},
+            "a box that was turned: the box of a question is upright",
+        ),
+        ({"verdict": verdict("fixed"), "box": {"rotation": float("inf")}}, "box is no rectangle"),
         ({"verdict": {"choices": "perhaps"}}, "unknown verdict 'perhaps'"),
         ({"verdict": {"choices": {"accepted": 1}}}, "cancelled or without a verdict"),
         ({"verdict": verdict("accepted"), "options": {"text": "(A) 3"}}, "wrong number of options"),
@@ -165,6 +170,18 @@ def test_what_is_no_decision_is_left_out_and_counted(
 ) -> None:
     counts = import_tasks(src, annotated(src, tmp_path, "a:0_0/OC1", **values))
     assert (counts.imported, counts.left_out) == (0, {reason: 1})
+    assert taken(src) == []
+
+
+def test_a_box_on_a_turned_image_is_not_taken_for_one_on_the_upright_image(src: Path, tmp_path: Path) -> None:
+    box = {"x": 30, "y": 20, "width": 25, "height": 20, "rotation": 0, "rectanglelabels": ["box"]}
+    file = annotated(src, tmp_path, "a:0_0/OCL1", verdict=verdict("accepted"), box=box)
+    tasks = json.loads(file.read_text())
+    for task in tasks:
+        for result in (result for annotation in task["annotations"] for result in annotation["result"]):
+            result["image_rotation"] = 90
+    file.write_text(json.dumps(tasks))
+    assert import_tasks(src, file).left_out == {"a box on an image that was turned: turn it back there": 1}
     assert taken(src) == []
 
 

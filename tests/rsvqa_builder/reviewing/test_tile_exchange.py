@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -26,6 +27,9 @@ from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from tests.rsvqa_builder.reviewing.test_drawn_labels import TURNED, make_data, read_back
 from tests.run_build import rsvqa
 
+PYTHON = Path("/usr/bin/python3")
+"""Debian's, which has PyQGIS where QGIS is installed."""
+
 
 def take(data: Path, found: Path, tool: TileTool) -> TileImportCounts:
     return import_tiles(data, found, tool, reviewer="ann")
@@ -43,6 +47,15 @@ def drawn(data: Path) -> dict[str, DrawnObject]:
 def near(thing: DrawnObject, *points: tuple[float, float]) -> bool:
     found = shapely.get_coordinates(thing.geometry)[:-1] if len(points) > 1 else np.array(thing.points)
     return bool(shapely.hausdorff_distance(shapely.MultiPoint(found), shapely.MultiPoint(points)) < 0.01)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a data set without objects, and its tiles for Label Studio."""
+    folder = tmp_path_factory.mktemp("bare")
+    data, out = make_data(folder), folder / "ls"
+    export_tiles(data, out, "label-studio")
+    return data, out
 
 
 # --- Label Studio ---------------------------------------------------------------------------------------------------
@@ -116,12 +129,88 @@ def test_each_object_that_cannot_be_taken_has_a_line(tmp_path: Path) -> None:
     assert counts.imported == 1
     tile, *_ = counts.refused[0].partition(": task")
     assert [line.removeprefix(f"{tile}: task 2, ") for line in counts.refused] == [
-        "result 5: polygonlabels that cannot be read: could not convert string to float: 'x'",
+        "result 5: polygonlabels that cannot be read: y is 'x': expected a number",
         "result 6: brushlabels that cannot be read: draw a rectangle, polygon, ellipse or key point",
         "result 2: the class table has no class 'carr'; did you mean 'car'?",
         "result 3: the point (527.36, 153.6) lies outside the tile of 512 x 512 px",
         "result 4: the outline crosses itself: Self-intersection[51.2 51.2]",
     ]
+
+
+CAR = result("rectanglelabels", "car", x=10, y=20, width=5, height=10)
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        (None, "a result that cannot be read: expected an object with a type and a value"),
+        ({"type": "relation", "from_id": "a"}, "relation that cannot be read: expected an object with a type"),
+        ({**CAR, "value": None}, "rectanglelabels that cannot be read: expected an object with a type and a value"),
+        ({**CAR, "image_rotation": 90}, "rectanglelabels that cannot be read: the image was turned by 90 degrees"),
+        (
+            {**CAR, "value": {**CAR["value"], "rectanglelabels": [["car"]]}},
+            "rectanglelabels that cannot be read: [['car",
+        ),
+        (
+            {**CAR, "value": {**CAR["value"], "rectanglelabels": ["car", "ship"]}},
+            "rectanglelabels that cannot be read: ",
+        ),
+        (
+            {**CAR, "value": {"width": 5, "height": 5, "rectanglelabels": ["car"]}},
+            "rectanglelabels that cannot be read: it",
+        ),
+        (
+            {"type": "keypointlabels", "value": {"keypointlabels": ["car"]}},
+            "keypointlabels that cannot be read: it has no",
+        ),
+        *(
+            ({**CAR, "value": {**CAR["value"], name: number}}, f"rectanglelabels that cannot be read: {name} ")
+            for name in ("x", "width", "rotation")
+            for number in (10**400, 1e30, float("nan"), True, "10", [1])
+        ),
+        (
+            {**CAR, "value": {**CAR["value"], "height": -10}},
+            "rectanglelabels that cannot be read: width 5 and height -10",
+        ),
+        (
+            result("polygonlabels", "car", points=[[0, 0], [5, 10**400], [5, 0]]),
+            "polygonlabels that cannot be read: y is",
+        ),
+        (result("polygonlabels", "car", points=[[0, 0], [5, 5]]), "polygonlabels that cannot be read: A linearring"),
+        (
+            result("ellipselabels", "car", x=5, y=5, radiusX=-1, radiusY=1),
+            "ellipselabels that cannot be read: radiusX -1",
+        ),
+    ],
+)
+def test_a_result_that_cannot_be_read_costs_itself_and_is_put_nowhere(
+    bare: tuple[Path, Path], broken: Any, line: str
+) -> None:
+    data, out = bare
+    path = studio_file(data, out, [broken, CAR])
+    counts = take(data, path, "label-studio")
+    assert counts.imported + counts.unchanged == 1
+    (refused,) = counts.refused
+    assert refused.partition(": task 2, result 1: ")[2].startswith(line), refused
+
+
+def test_a_task_that_is_nested_too_deeply_costs_itself_or_the_file(bare: tuple[Path, Path]) -> None:
+    data, out = bare
+    path = studio_file(data, out, [CAR])
+    whole = path.read_text()
+    for depth in (100, 900, 960, 980, 990, 3_000, 100_000):  # what Python takes differs from version to version
+        path.write_text(whole.replace('"completed_by": 1', f'"completed_by": {"[" * depth}{"]" * depth}'))
+        told = taken_or_refused(data, path)
+        assert (
+            "nested too deeply" in told or "maximum recursion depth" in told or "1 known" in told or "1 objects" in told
+        )
+
+
+def taken_or_refused(data: Path, path: Path) -> str:
+    try:
+        return str(take(data, path, "label-studio"))
+    except ReviewError as error:
+        return str(error)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +220,6 @@ def test_each_object_that_cannot_be_taken_has_a_line(tmp_path: Path) -> None:
         ({"id": 9, "data": None}, "task 1, id 9: data: Input should be a valid dictionary"),
         ({"id": "\ud800", "data": {}}, "task 1, id '\\ud800': a text holds half a character (a lone surrogate)"),
         ({"data": {}, "annotations": [{"result": "x"}]}, "task 1: annotations.0.result: Input should be a valid list"),
-        ({"data": {}, "annotations": [{"result": [1]}]}, "task 1: annotations.0.result.0: Input should be a valid"),
     ],
 )
 def test_a_task_that_cannot_be_read_costs_itself_and_is_named(tmp_path: Path, broken: Any, line: str) -> None:
@@ -266,7 +354,9 @@ def test_qgis_and_back(tmp_path: Path, scene: dict[str, Any]) -> None:
         to_map, crs = image.transform, image.crs
     project = ElementTree.fromstring((out / "project.qgs").read_text().partition("\n")[2])  # noqa: S314
     sources = [layer.findtext("datasource") for layer in project.iterfind("projectlayers/maplayer")]
-    assert sources == ["./labels/port.gpkg|layername=objects", *(f"./images/{name}" for name in names)]
+    table = "./labels/port.gpkg|layername=objects|geometrytype="
+    kinds = [f"{table}{kind}" for kind in ("Polygon", "LineString", "Point")]
+    assert sources == [*kinds, *(f"./images/{name}" for name in names)]
     # drawn over the right tile by its own georeference, as QGIS does
     outlines = {
         "car": shapely.Polygon([(10, 20), (40, 22), (30, 50.5)]),
@@ -308,3 +398,114 @@ def test_the_commands(tmp_path: Path) -> None:
     assert (done.code, done.out) == (0, "1 objects imported, 0 known before\n")
     done = rsvqa("review", "export", "--data", data, "--out", tmp_path / "d", "--format", "cvat")
     assert (done.code, "expected label-studio" in done.err) == (1, True), done.err
+
+
+def at(grid: AffineCoefficients, x: float, y: float) -> tuple[float, float]:
+    """Return where a pixel is on the map."""
+    east, north = grid.to_map(np.array([x]), np.array([y]))
+    return float(east[0]), float(north[0])
+
+
+_IN_QGIS = """
+import json, sys
+from qgis.core import QgsApplication, QgsFeature, QgsGeometry, QgsProject, QgsVectorLayer, QgsWkbTypes
+application = QgsApplication([], False)
+application.initQgis()
+project = QgsProject.instance()
+assert project.read(sys.argv[1])
+found = {"crs": project.crs().authid(), "layers": []}
+for node in project.layerTreeRoot().findLayers():
+    layer = node.layer()
+    told = {"name": node.name(), "is_valid": layer.isValid(), "crs": layer.crs().authid()}
+    if isinstance(layer, QgsVectorLayer):
+        column = layer.fields().indexOf("class")
+        told["classes"] = [value for one in layer.editorWidgetSetup(column).config()["map"] for value in one]
+        drawn = QgsFeature(layer.fields())
+        drawn.setGeometry(QgsGeometry.fromWkt(json.loads(sys.argv[2])[QgsWkbTypes.displayString(layer.wkbType())]))
+        drawn["class"] = "road" if layer.name().endswith("lines") else "car"
+        told["is_drawn"] = layer.startEditing() and layer.addFeature(drawn) and layer.commitChanges()
+    else:
+        told["extent"] = [layer.extent().xMinimum(), layer.extent().yMaximum()]
+    found["layers"].append(told)
+print("found " + json.dumps(found))
+application.exitQgis()
+"""
+
+
+def has_qgis() -> bool:
+    return PYTHON.is_file() and subprocess.run([PYTHON, "-c", "import qgis.core"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not has_qgis(), reason="PyQGIS (Debian's python3-qgis) is not there")
+@pytest.mark.parametrize("scene", [{}, {"crs": None, "transform": None}])
+def test_qgis_opens_the_project_and_people_draw_in_it(tmp_path: Path, scene: dict[str, Any]) -> None:
+    data, out = make_data(tmp_path, **scene), tmp_path / "qgis"
+    export_tiles(data, out, "qgis")
+    with rasterio.open(sorted((out / "images").iterdir())[0]) as image:
+        grid, crs = AffineCoefficients(*image.transform[:6]), image.crs
+    if crs is None:
+        grid = AffineCoefficients(1, 0, 0, 0, -1, 0)
+    (x, y), (right, down) = at(grid, 10, 20), at(grid, 40, 60)
+    shapes = {
+        "Polygon": f"POLYGON(({x} {y}, {right} {y}, {right} {down}, {x} {y}))",
+        "LineString": f"LINESTRING({x} {y}, {right} {down})",
+        "Point": f"POINT({x} {down})",
+    }
+    answer = subprocess.run(
+        [PYTHON, "-c", _IN_QGIS, out / "project.qgs", json.dumps(shapes)],
+        env={"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(answer.stdout.partition("found ")[2])
+    name = "" if crs is None else crs.to_string()
+    areas, lines, points, *images = found["layers"]
+    assert [layer["name"] for layer in (areas, lines, points)] == [
+        "port: areas and boxes",
+        "port: lines",
+        "port: points",
+    ]
+    assert all(layer["is_valid"] for layer in found["layers"])
+    assert all(layer["is_drawn"] for layer in (areas, lines, points))
+    assert {layer["crs"] for layer in found["layers"]} | {found["crs"]} == {name}
+    assert [image["extent"] for image in images] == [list(at(grid, 0, 0)), list(at(grid, 512, 0))]
+    assert ("road" in areas["classes"], "road" in lines["classes"], "car" in points["classes"]) == (False, True, True)
+    assert "water" not in points["classes"]
+    counts = take(data, out, "qgis")
+    assert (counts.imported, counts.refused) == (3, ())
+    with ReviewStore(data / "review.sqlite") as store:
+        (drawing,) = DrawnStore(store).read_all().values()
+    assert {(thing.class_name, thing.form): thing.points[0] for thing in drawing.objects.values()} == {
+        ("car", "polygon"): (10, 20),
+        ("road", "line"): (10, 20),
+        ("car", "point"): (10, 60),
+    }
+
+
+def test_one_object_of_no_place_costs_itself_and_moves_no_other(tmp_path: Path) -> None:
+    data, out = make_data(tmp_path), tmp_path / "qgis"
+    export_tiles(data, out, "qgis")
+    with rasterio.open(sorted((out / "images").iterdir())[0]) as image:
+        grid, crs = AffineCoefficients(*image.transform[:6]), image.crs.to_string()
+    corners = [at(grid, *corner) for corner in ((10, 20), (40, 20), (40, 60))]
+    with np.errstate(invalid="ignore"):
+        broken = [
+            shapely.Polygon([corners[0], (number, corners[1][1]), corners[2]])
+            for number in (float("inf"), float("nan"), 1e30)
+        ]
+    objects = [shapely.Polygon(corners), *broken]
+    pyogrio.raw.write(
+        out / "labels" / "port.gpkg",
+        np.array([shapely.to_wkb(one) for one in objects], dtype=object),
+        [np.array(["car", "ship", "ship", "ship"], dtype=object)],
+        ["class"],
+        geometry_type="Unknown",
+        crs=crs,
+        driver="GPKG",
+        layer="objects",
+    )
+    counts = take(data, out, "qgis")
+    assert counts.imported == 1
+    assert len(counts.refused) > 0
+    assert near(drawn(data)["car"], (10, 20), (40, 20), (40, 60))
