@@ -41,6 +41,7 @@ _SCHEMES = {
 _ARCHIVE = re.compile(r"^/vsizip/(?P<archive>.+?\.zip)(?:/(?P<inside>.*))?$", re.IGNORECASE)
 _REMOTE_FOLDER = re.compile(r"/vsi(s3|gs|az)/|/vsicurl/.*/$")
 """Where a path without a raster's suffix is a folder; an address of the web may be a raster by any name."""
+_NO_BUCKET = re.compile(r"/vsi(s3|gs|az)/(?:/|$)")
 _GLOB_SIGNS = re.compile(r"[*?\[]")
 
 
@@ -117,6 +118,8 @@ def find_scenes(src: str, *, is_label: IsLabel) -> FoundScenes:
     archive = _ARCHIVE.match(path)
     if archive and PurePosixPath(path).suffix.lower() not in RASTER_SUFFIXES and Path(archive["archive"]).is_file():
         return _from_archive(archive["archive"], archive["inside"] or "", is_label)
+    if found := _NO_BUCKET.match(path):
+        raise SourceError(f"`src` {src}: it names no bucket; expected an address such as {found[1]}://bucket/folder/")
     if _REMOTE_FOLDER.match(path) and not _is_raster_name(PurePosixPath(path).name):
         return _from_store(src, path, is_label)
     if path.startswith("/vsi"):
@@ -297,8 +300,8 @@ def _from_archive(archive: str, inside: str, is_label: IsLabel) -> FoundScenes:
 def _from_store(src: str, path: str, is_label: IsLabel) -> FoundScenes:
     """Return the rasters below a prefix of a bucket; folders of the web cannot be listed."""
     kind, _, place = path.removeprefix("/vsi").partition("/")
-    bucket, _, prefix = place.partition("/")
-    if kind == "curl" or not bucket:
+    prefix = place.partition("/")[2]
+    if kind == "curl":
         raise SourceError(
             f"`src` {src}: it names no raster ({_suffixes()}), and folders are listed on s3://, gs:// and az:// only; "
             "give a text list of addresses"
