@@ -26,8 +26,8 @@ from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.overview import Overview, ShardOverview, ShardQuestion
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
-from rsvqa.rsvqa_builder.execution_settings import POOL, RAY, ExecutionSettings
-from rsvqa.rsvqa_builder.files import OutputError, bucket_address
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
+from rsvqa.rsvqa_builder.files import bucket_address
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -135,7 +135,7 @@ def build(
         OutputError: when `out` cannot be used.
         ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
-    with _open_output(out, reporter) as output, _open_executor(execution, out, reporter) as executor:
+    with _open_output(out, reporter) as output, open_executor(execution, out=out, reporter=reporter) as executor:
         run = _Run(settings, executor, _contract(settings, out), reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
@@ -170,7 +170,10 @@ def build_rank(
         NothingUsableError, StrictError: as in `build`.
         OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
     """
-    with _open_output(out, reporter, shared=True) as output, _open_executor(execution, out, reporter) as executor:
+    with (
+        _open_output(out, reporter, shared=True) as output,
+        open_executor(execution, out=out, reporter=reporter) as executor,
+    ):
         run = _Run(settings, executor, _contract(settings, out), reporter)
         sources = run.find_sources()
         if not sources.scenes:
@@ -180,16 +183,6 @@ def build_rank(
             return RankOutcome(state, 0, 0)
         jobs, num_failed = run.do_rank(sources, rank, output)
     return RankOutcome(state, jobs, num_failed)
-
-
-def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Reporter) -> Executor:
-    """Return what the settings name; executors of others are promised a folder."""
-    if isinstance(out, str) and execution.executor not in (POOL, RAY):
-        raise OutputError(
-            f"`executor` = {execution.executor} needs a folder that all machines share, not {out}: give one, or write "
-            "to the storage by `shard_of`"
-        )
-    return open_executor(execution, out=Path(out), reporter=reporter)
 
 
 def _contract(settings: BuildSettings, out: Path | str) -> WorkerContract:

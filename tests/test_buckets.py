@@ -28,6 +28,7 @@ from tests.make_sources import FARM, GSD_M, make_scene
 from tests.moto_server import BUCKET, moto_bucket
 from tests.relay import OftenBusy, serve
 from tests.run_build import RSVQA, Run, build, tree_digest
+from tests.test_other_executors import install
 
 OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC", "--split-shares", "0.6,0.2,0.2")
 
@@ -498,6 +499,19 @@ def test_machines_that_share_the_storage_alone_give_the_same_bytes(
     assert downloaded(address, tmp_path / "downloaded") == tree_digest(tmp_path / "set")
     made = {"work/labels", "work/staged", "work/excluded"} | ({"work/mosaics"} if mosaic else set())
     assert {key for key in kept if key.startswith("work/")} == made
+
+
+def test_an_executor_of_another_package_writes_into_a_storage(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("ODD_SEED", "0")
+    install(site, "executor.odd = odd_executor:OddExecutor")
+    run = build(sources, address, *OPTIONS, "--executor", "odd", workers=2)  # type: ignore[arg-type]
+    assert (run.code, run.lines[0]) == (0, f"odd: 2 at a time into {address.rpartition('/')[2]}")
+    assert downloaded(address, tmp_path / "downloaded") == undisturbed
 
 
 def open_anew() -> None:

@@ -80,7 +80,7 @@ class RayExecutor:
         self,
         settings: ExecutionSettings,
         *,
-        out: Path,
+        out: Path | str,
         reporter: Reporter,
         patience: Patience | None = None,
     ) -> None:
