@@ -53,6 +53,7 @@ def build(
     annotator: str = "rules",
     job: JobSettings | None = None,
     overwrite: bool = False,
+    assemble: bool = False,
     progress: bool | Reporter = False,
     **keywords: Any,
 ) -> BuildResult:
@@ -66,6 +67,7 @@ def build(
         annotator: rules, or openai:MODEL,VERIFIER: models that word, draft and verify.
         job: how these models are asked; or as keywords, such as `max_cost`.
         overwrite: replace a data set or an unfinished build of other settings.
+        assemble: make no tile, only finish what the ranks of a job array have done.
         progress: tell on stderr.
         keywords: settings by name.
 
@@ -87,6 +89,8 @@ def build(
     assert execution is not None
     assert job is not None
     place = place_of(out)
+    if assemble and overwrite:
+        raise SettingsError("`assemble` finishes what is there, and `overwrite` removes it: choose one")
     models = None
     if annotator != "rules":
         require_extra("llm", "build")
@@ -96,7 +100,9 @@ def build(
         models = open_annotator(annotator, job)
     annotated = None
     with reporter_of(progress) as reporter:
-        outcome = run_build(settings, place, execution=execution, overwrite=overwrite, reporter=reporter)
+        outcome = run_build(
+            settings, place, execution=execution, overwrite=overwrite, assemble=assemble, reporter=reporter
+        )
         if models is not None:
             annotated = models.annotate_in_place(Path(out), reporter)
     return Result(out=place, state=outcome.state, report=outcome.report, annotated=annotated)

@@ -222,12 +222,17 @@ def build(
         str | None,
         typer.Option(help="Do the tiles of rank I of N, as 0/4: a job array; the command without it then finishes."),
     ] = None,
+    assemble: Annotated[
+        bool, typer.Option("--assemble", help="Finish what the ranks of a job array have done; make no tile.")
+    ] = False,
     overwrite: Overwrite = False,
     log_json: LogJson = False,
     as_json: Json = False,
 ) -> None:
     """Turn scenes and their labels into VQA shards of 22 tasks."""
     if shard_of is not None:
+        if assemble:
+            raise typer.BadParameter("a rank makes tiles and --assemble makes none: give it once all ranks have ended")
         _build_rank(settings, out, shard_of, execution, overwrite=overwrite, log_json=log_json, as_json=as_json)
         return
     with _goes_on_later(), _reporter(log_json) as reporter:
@@ -238,6 +243,7 @@ def build(
             annotator=annotator,
             job=job,
             overwrite=overwrite,
+            assemble=assemble,
             progress=reporter,
         )
     done.print(as_json=as_json, spell=with_flags)

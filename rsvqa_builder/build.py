@@ -90,6 +90,10 @@ class StrictError(RsvqaError):
     """A scene is left out, and `strict` makes that fatal."""
 
 
+class MissingTilesError(RsvqaError):
+    """What is to be assembled is not whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuildOutcome:
     """What a build ended with: what it found in the output folder, and what its report says."""
@@ -118,6 +122,7 @@ def build(
     *,
     execution: ExecutionSettings,
     overwrite: bool = False,
+    assemble: bool = False,
     reporter: Reporter,
 ) -> BuildOutcome:
     """Build the data set of `settings` in `out`, going on where an interrupted build of the same settings stopped.
@@ -127,10 +132,12 @@ def build(
         out: folder of the data set, or the address of an object storage, "s3://bucket/prefix".
         execution: where the work runs; changes no byte.
         overwrite: replace a data set or an unfinished build of other settings.
+        assemble: make no tile, only finish what ranks have done.
         reporter: hears of progress and of everything left out.
 
     Raises:
         NothingUsableError: when no scene can be used, or every tile is dropped; the message says where the report is.
+        MissingTilesError: with `assemble`, when a tile is not done.
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
         ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
@@ -146,6 +153,7 @@ def build(
             return BuildOutcome(
                 state, output.read_report() if isinstance(output, OutputBucket) else read_report(output.path)
             )
+        run.assembles = assemble
         report = run.make(sources, fingerprint, output)
         if isinstance(output, OutputFolder):  # of a storage, where the bytes of others count, nothing more is kept
             output.keep_timings(run.seconds)
@@ -221,6 +229,7 @@ class _Run:
         self.notes: list[str] = []
         self.remarks: Sequence[LeftOut] = ()
         self.seconds: dict[str, float] = {}
+        self.assembles = False
 
     @property
     def _is_here(self) -> bool:
@@ -389,6 +398,12 @@ class _Run:
                 shared.share(tile_job)  # anchors, which are the same for all
         done = journal.done([job.digest for job in jobs])
         if len(done) < len(jobs):
+            if self.assembles:
+                first = next(job.image_id for job in jobs if job.digest not in done)
+                raise MissingTilesError(
+                    f"{len(jobs) - len(done):,} of {len(jobs):,} tiles are not done, {first} the first: start the "
+                    "ranks again that have not ended well, or leave `assemble` away, and this command does them itself"
+                )
             with self._step("copying scenes"):
                 staged = self._stage([job for job in jobs if job.digest not in done], scenes, output.work / "staged")
             jobs = plan(staged)
