@@ -61,7 +61,9 @@ class ElsewhereError(RsvqaError):
 def bucket_address(out: Path | str) -> str | None:
     """Return "s3://bucket/prefix" where such was given as an output; a path of it has lost one of its slashes."""
     found = _BUCKET.fullmatch(str(out))
-    return None if found is None else f"{found[1]}://{found[2]}/{found[3]}".rstrip("/")
+    if found is None:
+        return None
+    return "/".join([f"{found[1]}://{found[2]}", *(part for part in found[3].split("/") if part)])
 
 
 def require_local(path: Path) -> None:

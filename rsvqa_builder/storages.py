@@ -11,6 +11,7 @@ import configparser
 import datetime as dt
 import json
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from rsvqa.rsvqa_builder.files import OutputError
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+_QUESTION = re.compile(r"(?<=\S)\?[\w%.~-]+=[^\s'\")\]>,]*|(?<=://)[^\s/@]+@")
 _RETRY_S = 60
 """For so long the library for Google's storage repeats a request by itself."""
 _RETRY = {"max_retries": 8, "retry_timeout": dt.timedelta(seconds=30)}
@@ -93,6 +95,12 @@ def _open_s3(bucket: str) -> fs.FileSystem:
 
 def _s3_endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of what a storage says, without the questions of its addresses: tokens stand there."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return _QUESTION.sub("", first)
 
 
 # --- for conditional writes ---

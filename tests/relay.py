@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -13,6 +13,9 @@ from urllib.parse import unquote
 
 _AMAZONS = "AWS4-HMAC-SHA256 Credential=testing/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 """moto looks for one, and not at it."""
+
+
+_STATUS = {"ExpiredToken": 400, "AccessDenied": 403, "SlowDown": 503, "PermanentRedirect": 301}
 
 
 class Message(NamedTuple):
@@ -56,6 +59,32 @@ class OftenBusy(Relay):
             return super().answer(method, path, request)
         self.refused += 1
         return Message({"content-type": "application/xml"}, b"<Error><Code>SlowDown</Code></Error>", 503)
+
+
+class Refusing(Relay):
+    """A storage that refuses some of what is asked of a kind, as S3 does with keys that have expired by default.
+
+    Attributes:
+        asked: how much of the kind was asked for.
+    """
+
+    def __init__(
+        self, port: int, is_meant: Callable[[str, str], bool], refused: range, *, code: str = "ExpiredToken"
+    ) -> None:
+        super().__init__(port)
+        self.asked = 0
+        self._is_meant = is_meant
+        self._refused = refused
+        self._code = code
+
+    def answer(self, method: str, path: str, request: Message) -> Message:
+        """Refuse, or hand on."""
+        if self._is_meant(method, path):
+            self.asked += 1
+            if self.asked in self._refused:
+                text = f"<?xml version='1.0'?><Error><Code>{self._code}</Code><Message>said so</Message></Error>"
+                return Message({"content-type": "application/xml"}, text.encode(), _STATUS[self._code])
+        return super().answer(method, path, request)
 
 
 class AsGoogle(Relay):

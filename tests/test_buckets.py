@@ -19,6 +19,7 @@ from PIL import Image
 from rsvqa.rsvqa_builder import build as build_module
 from rsvqa.rsvqa_builder import storages
 from rsvqa.rsvqa_builder.dataset.output import StoredShard
+from rsvqa.rsvqa_builder.locks import FolderHeldError
 from rsvqa.rsvqa_builder.scenes import staging
 from rsvqa.rsvqa_builder.tiles import bucket
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
@@ -26,7 +27,7 @@ from rsvqa.rsvqa_builder.tiles.bucket_lease import BucketLease, ConditionalObjec
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from tests.make_sources import FARM, GSD_M, make_scene
 from tests.moto_server import BUCKET, moto_bucket
-from tests.relay import OftenBusy, serve
+from tests.relay import OftenBusy, Refusing, Relay, serve
 from tests.run_build import RSVQA, Run, build, tree_digest
 from tests.test_other_executors import install
 
@@ -324,6 +325,39 @@ def test_what_lies_below_an_address_is_not_touched(sources: Path, address: str) 
     assert dict(store.list("")) == {"thesis.txt": 8}
 
 
+def test_an_address_that_goes_back_is_refused_at_once(sources: Path, server: int) -> None:
+    run = into(sources, f"s3://{BUCKET}/sets/../set")
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert f"cannot use s3://{BUCKET}/sets/../set: in a storage '..' is a name like any other" in run.err
+    assert BucketStore(f"s3://{BUCKET}/sets").list("") == {}
+
+
+@pytest.mark.parametrize("prefix", ["a b", "a+b", "a#b", "100%", "p%20q", "ü/日本", "a?b*", "a&b=c", "[z]"])
+def test_an_address_may_hold_any_sign(server: int, prefix: str) -> None:
+    address = f"s3://{BUCKET}/signs/{prefix}"
+    store = BucketStore(address)
+    with BucketLease(address).acquire():
+        assert store.list("") == {"_rsvqa_lock/writer.json": store.size_of("_rsvqa_lock/writer.json")}
+        with pytest.raises(FolderHeldError):
+            BucketLease(address).acquire()
+    assert store.list("") == {}
+
+
+@pytest.mark.parametrize("what", ["?list-type=2", "_rsvqa_lock/writer.json"])
+def test_a_storage_that_refuses_to_list_or_to_tell_is_one_line(
+    server: int, sources: Path, address: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(bucket, "_FIRST_WAIT_S", 0.0)
+    BucketStore(address).put("_rsvqa_lock/writer.json", b"{}")
+    refusing = Refusing(server, lambda method, path: method == "GET" and what in path, range(EVER), code="AccessDenied")
+    with by_way_of(refusing):
+        run = into(sources, address)
+    assert run.code == (1 if "list" in what else 0)
+    assert run.lines[0].startswith(f"{address} is not locked, see to it that no other build writes there: ")
+    assert len(run.lines) == (2 if "list" in what else 1)
+    assert "list-type=2" not in run.lines[0]
+
+
 def test_a_bucket_that_is_not_there_is_refused_at_once(sources: Path, server: int) -> None:
     run = into(sources, "s3://nobody-has-this/set")
     assert (run.code, run.lines) == (
@@ -432,6 +466,66 @@ def test_a_storage_that_is_too_busy_for_every_seventh_request_costs_time_only(
     assert (run.code, run.err) == (0, "")
     assert busy.refused > 10
     assert downloaded(address, tmp_path) == undisturbed
+
+
+EVER = 10**9
+
+
+@contextlib.contextmanager
+def by_way_of(relay: Relay) -> Iterator[None]:
+    """Let the ways to the storage lead through a relay."""
+    with serve(relay) as there, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", there)
+        patch.setenv("AWS_S3_ENDPOINT", there.partition("//")[2])
+        open_anew()
+        yield
+    open_anew()
+
+
+def upload(folder: Path, address: str) -> None:
+    for path in folder.rglob("*.tif"):
+        BucketStore(address).put(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+@pytest.mark.parametrize("first", [6, 8])
+def test_keys_that_expire_while_scenes_are_read_end_the_build_and_lose_no_scene(
+    server: int, sources: Path, address: str, tmp_path: Path, first: int
+) -> None:
+    upload(sources, address)
+    out = tmp_path / "set"
+    scene = re.compile(rf"/{re.escape(address.rpartition('/')[2])}/farm\d\.tif")
+    expired = Refusing(server, lambda method, path: method == "GET" and bool(scene.search(path)), range(first, EVER))
+    with by_way_of(expired):
+        run = build(f"{address}/", out, *OPTIONS)
+    assert expired.asked > first
+    assert (run.code, len(run.lines)) == (1, 1)
+    said = r"rsvqa: cannot reach /vsis3/\S+/farm\d\.tif any more: it cannot be opened: said so\. What is done is kept: "
+    assert re.match(said, run.err)
+    assert not (out / "build.toml").exists()
+    assert build(f"{address}/", out, *OPTIONS).code == 0
+    assert build(f"{address}/", tmp_path / "undisturbed", *OPTIONS).code == 0
+    assert tree_digest(out) == tree_digest(tmp_path / "undisturbed")
+
+
+def test_a_scene_that_cannot_be_read_once_is_read_again_and_one_that_is_broken_is_left_out(
+    server: int, sources: Path, address: str, tmp_path: Path
+) -> None:
+    upload(sources, address)
+    scene = re.compile(rf"/{re.escape(address.rpartition('/')[2])}/farm\d\.tif")
+    runs = []
+    for number in (6, 7, 8):
+        once = Refusing(
+            server, lambda method, path: method == "GET" and bool(scene.search(path)), range(number, number + 1)
+        )
+        with by_way_of(once):
+            runs.append(build(f"{address}/", tmp_path / f"{number}", *OPTIONS))
+    assert [(run.code, run.err) for run in runs] == [(0, "")] * 3
+    assert tree_digest(tmp_path / "6") == tree_digest(tmp_path / "7") == tree_digest(tmp_path / "8")
+    whole = (sources / "farm1.tif").read_bytes()
+    BucketStore(address).put("farm1.tif", whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    broken = build(f"{address}/", tmp_path / "broken", *OPTIONS)
+    assert broken.code == 0
+    assert re.fullmatch(r"left out /vsis3/\S+/farm1\.tif: cannot read .*\n", broken.err)
 
 
 def test_a_profile_of_amazons_tools_opens_the_storage(

@@ -11,10 +11,11 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from xml.sax.saxutils import unescape
 
 import numpy as np
 import rasterio
@@ -24,6 +25,8 @@ from rasterio.io import DatasetReader
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.scenes.tiff_header import TiffHeader, read_tiff_header
+
+Result = TypeVar("Result")
 
 MAX_BANDS = 1024
 """More is a bomb: hyperspectral sensors have a few hundred bands."""
@@ -43,6 +46,11 @@ GDAL_SETTINGS: dict[str, Any] = {
 
 _REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?/")
 
+_NETWORKS = ":".join(f"/vsi{kind}/" for kind in ("curl", "s3", "gs", "az", "adls", "oss", "swift", "hdfs", "webhdfs"))
+"""All that `_REMOTE` finds, as GDAL wants it."""
+
+_SOURCE = re.compile(r"<SourceFilename[^>]*>([^<]+)<")
+
 _DAMAGE = re.compile(
     r"premature|corrupt|truncat|decode:|decoding error|line length mismatch|incorrect count|bad code|read error",
     re.IGNORECASE,
@@ -54,6 +62,58 @@ _HARMLESS = re.compile(r"extraneous bytes before marker", re.IGNORECASE)
 
 class SceneError(RsvqaError):
     """A raster cannot be used as a scene; `str()` is the reason without the path."""
+
+
+class UnreachableError(RsvqaError):
+    """A raster that was there before cannot be reached: the network or the keys are at fault, not the raster."""
+
+
+def read_surely(path: str, read: Callable[[], Result]) -> Result:
+    """Return what `read` makes of a raster; where that fails over a network, another try says what is at fault.
+
+    GDAL has repeated requests by then that a busy storage refused, and remembers what it could not get: the second try
+    asks for all of it anew. A scene must not be left out because keys have expired.
+
+    Raises:
+        SceneError: of `read`; the raster is at fault.
+        UnreachableError: it cannot be reached at all any more.
+    """
+    try:
+        return read()
+    except SceneError:
+        if not (far := _remote_parts(path)):
+            raise
+    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=_NETWORKS):
+        for part in far:  # what GDAL remembers of a file goes when it is closed
+            with suppress(SceneError), open_raster(part):
+                pass
+        try:
+            return read()
+        except SceneError:
+            for part in far:
+                _require_reached(part)
+            raise
+
+
+def _remote_parts(path: str) -> list[str]:
+    """Return what of a raster is read over a network: itself, or sources of a virtual raster."""
+    if is_remote(path):
+        return [path]
+    if not (path.endswith(".vrt") and is_local_file(path)):
+        return []
+    stated = _SOURCE.findall(Path(path).read_text("utf-8", errors="replace"))
+    return [part for part in map(unescape, dict.fromkeys(stated)) if is_remote(part)]
+
+
+def _require_reached(path: str) -> None:
+    try:
+        with open_raster(path):
+            return
+    except SceneError as error:
+        raise UnreachableError(
+            f"cannot reach {path} any more: it {error}. What is done is kept: repeat the command once it can be read, "
+            "or leave the file out of `src`"
+        ) from error
 
 
 def is_remote(path: str) -> bool:

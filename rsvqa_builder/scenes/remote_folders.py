@@ -105,7 +105,9 @@ def _is_yes(name: str) -> bool:
 
 def _reason(error: Exception) -> str:
     """Return the first line of a message, of a storage of Google what the server said."""
-    first = next(iter(str(error).splitlines()), type(error).__name__)
+    from rsvqa.rsvqa_builder.storages import reason_of
+
+    first = reason_of(error)
     if isinstance(error, FileNotFoundError) or first.startswith("No such file"):
         return "there is no such folder, or it is not yours to see"
     found = _GOOGLES_REASON.search(first)
