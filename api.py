@@ -212,7 +212,7 @@ def annotate(
     """Word, draft, verify and translate the questions of a data set with language models.
 
     Args:
-        data: the data set.
+        data: the data set, also one in an object storage, which is copied beside `out` first (`OUT.data`).
         settings: which models do which work; or as keywords, such as `model` and `verifier`.
         out: folder of the new data set.
         in_place: replace `data`, once the new data set is complete.
@@ -228,9 +228,10 @@ def annotate(
     require_extra("llm", "annotate")
     from rsvqa.rsvqa_builder.annotating.job import run_job
 
-    settings, job, target = _annotation(_here(data), settings, job, keywords, out=_target(out), in_place=in_place)
+    settings, job, target = _annotation(Path(data), settings, job, keywords, out=_target(out), in_place=in_place)
     with reporter_of(progress) as reporter:
-        return run_job(settings, job, Path(data), target, overwrite=overwrite, reporter=reporter)
+        folder = _copied(data, target, reporter)
+        return run_job(settings, job, folder, target, overwrite=overwrite, reporter=reporter)
 
 
 def estimate(
@@ -247,8 +248,16 @@ def estimate(
     from rsvqa.rsvqa_builder.annotating.job import EstimateResult as Result
     from rsvqa.rsvqa_builder.annotating.job import estimate_job
 
-    settings, job, target = _annotation(_here(data), settings, job, keywords, out=_target(out), in_place=in_place)
-    return Result(estimate_job(settings, job, Path(data), target))
+    settings, job, target = _annotation(Path(data), settings, job, keywords, out=_target(out), in_place=in_place)
+    with reporter_of(False) as reporter:
+        return Result(estimate_job(settings, job, _copied(data, target, reporter), target))
+
+
+def _copied(data: StrPath, target: Path, reporter: Reporter) -> Path:
+    """Return the folder of a data set; one in an object storage is copied beside what is made of it."""
+    from rsvqa.rsvqa_builder.tiles.bucket_copy import near_copy
+
+    return near_copy(data, target.resolve().with_name(f"{target.resolve().name}.data"), reporter=reporter)
 
 
 def _annotation(
@@ -267,6 +276,8 @@ def _annotation(
     annotation, asked = fill_settings([(Annotate, settings), (Job, job)], keywords)
     if in_place == (out is not None):
         raise SettingsError("give either `out` or `in_place`")
+    if in_place and bucket_address(data):
+        raise SettingsError("`in_place` replaces a folder of this machine: give `out`, and copy that to the storage")
     if out is not None and out.resolve() == data.resolve():
         raise SettingsError("`out` is `data`: to replace it say `in_place`")
     if asked.finish and in_place:

@@ -305,7 +305,7 @@ def recipe(name: Annotated[str, typer.Argument(help="Name of the recipe: superrs
 @app.command()
 @_with_settings({"model": "Models", "concurrency": "Endpoint", "max_cost": "Cost"})
 def annotate(
-    data: DataSet,
+    data: Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote, also in s3:// (gs, az).")],
     settings: AnnotateSettings,
     job: Annotated[
         JobSettings,
@@ -836,16 +836,20 @@ def main() -> None:
 
 _MAY_BE_ELSEWHERE = ("--src", "--out", "--show", "--store", "--replies-out")
 """Options that take addresses of storages, or refuse them themselves, as what is written."""
+_COPIED = {"annotate": ("--data",), "select": ("--data", "--target")}
+"""Options of single commands that take addresses of storages."""
 
 
 def _require_here(words: Sequence[str]) -> None:
     """Refuse what is to be read from an object storage, before a command gets to work."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    may_be_elsewhere = (*_MAY_BE_ELSEWHERE, *_COPIED.get(command, ()))
     flag = ""
     for word in words:
         name, equals, value = word.partition("=")
         if not word.startswith("-"):
             name, value = flag, word
-        if name not in _MAY_BE_ELSEWHERE and not any(letter.isspace() for letter in value):
+        if name not in may_be_elsewhere and not any(letter.isspace() for letter in value):
             require_here(value)
         flag = "" if equals else word if word.startswith("-") else ""
 

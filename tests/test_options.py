@@ -303,6 +303,7 @@ READS = [
     for name, command in COMMANDS.items()
     for option in command.params
     if not getattr(option, "is_flag", False) and option.name not in ("src", "out", "show", "store", "replies_out")
+    if (name, option.name) not in (("annotate", "data"), ("select", "data"), ("select", "target"))
 ]
 
 
