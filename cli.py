@@ -29,6 +29,7 @@ from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ScoreSettings
 from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.training_settings import TrainingSettings
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, is_repeated, load_settings, plain_types
@@ -908,9 +909,10 @@ def in_new_words(words: list[str]) -> tuple[list[str], list[str]]:
 def _one_line(error: RsvqaError | OSError) -> str:
     """Return the message; errors of the file system (no space, no permission) get what to do."""
     if isinstance(error, RsvqaError):
-        return with_flags(str(error))
+        return without_keys(with_flags(str(error)))
     where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or error}{where}; mend it and repeat the command, what is finished is kept"
+    reason = without_keys(f"{error.strerror or error}{where}")
+    return f"{reason}; mend it and repeat the command, what is finished is kept"
 
 
 def with_flags(message: str) -> str:

@@ -20,6 +20,7 @@ from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.choosing import Result, Weighed
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.config import moved_paths
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
@@ -378,7 +379,7 @@ class _Run:
                     shared.share(scene_job)  # mosaics
             self.remarks = remarks
             for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
-                self.reporter.note("note", f"{path}: {reason}")
+                self.reporter.note("note", without_keys(f"{path}: {reason}"))
             dealt = None if rank is None else deal(to_prepare, sources.pairs, rank)
             needed = [job for job in to_prepare if dealt is None or job.scene.scene_id in dealt.scenes]
             scenes = self._prepare(needed)
@@ -561,6 +562,7 @@ class _Run:
         if self.settings.strict:
             raise StrictError(f"{path}: {reason} (`strict`: every scene must be usable)")
         self.left_out.append(left_out)
+        path, reason = without_keys(path), without_keys(reason)
         self.reporter.note("left_out", f"left out {path}: {reason}", path=path, reason=reason)
 
     def _note(self, text: str) -> None:
@@ -614,10 +616,22 @@ def _fingerprint(settings: BuildSettings, sources: Sources, output: Output) -> d
         table = sources.tables[member.name].to_toml()
         of_which = f" of {member.name}" if member.prefix else ""
         versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
+    # a signed address is another one tomorrow, and must not be published
+    sources_stated = {
+        member.name: _without_keys(member.stated) for member in sources.members if member.prefix or member.file
+    }
     return {
-        "settings": stated,
+        "settings": _without_keys(stated),
         "versions": versions | library_versions(),
         "machine": dict(machine_traits()),
         "inputs": dict(sources.inputs),
-        "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},
+        "sources": sources_stated,
     }
+
+
+def _without_keys(value: Any) -> Any:  # noqa: ANN401  any value of JSON
+    if isinstance(value, str):
+        return without_keys(value)
+    if isinstance(value, Mapping):
+        return {name: _without_keys(one) for name, one in value.items()}
+    return [_without_keys(one) for one in value] if isinstance(value, list | tuple) else value

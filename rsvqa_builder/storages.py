@@ -11,19 +11,18 @@ import configparser
 import datetime as dt
 import json
 import os
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyarrow import fs
 
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.files import OutputError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_QUESTION = re.compile(r"(?<=\S)\?[\w%.~-]+=[^\s'\")\]>,]*|(?<=://)[^\s/@]+@")
 _RETRY_S = 60
 """For so long the library for Google's storage repeats a request by itself."""
 _RETRY = {"max_retries": 8, "retry_timeout": dt.timedelta(seconds=30)}
@@ -98,9 +97,9 @@ def _s3_endpoint() -> str | None:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the first line of what a storage says, without the questions of its addresses: tokens stand there."""
+    """Return the first line of what a storage says."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return _QUESTION.sub("", first)
+    return without_keys(first)
 
 
 # --- for conditional writes ---

@@ -79,10 +79,13 @@ def test_a_copy_that_was_stopped_or_spoiled_goes_on(
     spoiled.write_bytes(bytes(spoiled.stat().st_size))
     (copy / "data" / "test-00000-of-00001.parquet").write_bytes(b"of an older data set")
     again: list[str] = []
+
+    def noting(self: BucketStore, key: str, path: Path) -> None:
+        again.append(key)
+        get_file(self, key, path)
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            BucketStore, "get_file", lambda self, key, path: (again.append(key), get_file(self, key, path))[1]
-        )
+        patch.setattr(BucketStore, "get_file", noting)
         copied(tmp_path)
     assert tree_digest(copy) == tree_digest(data)
     assert fetched[0] in again

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.scenes.remote_folders import ListingError, list_folder
 from rsvqa.rsvqa_builder.scenes.stac import StacScene, is_stac, read_stac
 
@@ -68,7 +69,8 @@ class LeftOut(NamedTuple):
     def to_json(self) -> dict[str, str]:
         """Return its entry in a report; a reason that repeats the path, as GDAL's do, has the file's name there."""
         name = PurePosixPath(self.path).name
-        return {"path": self.path, "reason": self.reason.replace(self.path, name) if name else self.reason}
+        reason = self.reason.replace(self.path, name) if name else self.reason
+        return {"path": without_keys(self.path), "reason": without_keys(reason)}
 
 
 class FoundScenes(NamedTuple):
@@ -123,7 +125,8 @@ def find_scenes(src: str, *, is_label: IsLabel) -> FoundScenes:
     if _REMOTE_FOLDER.match(path) and not _is_raster_name(PurePosixPath(path).name):
         return _from_store(src, path, is_label)
     if path.startswith("/vsi"):
-        return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}", (), ())
+        known = without_keys(path)
+        return FoundScenes((SceneFile(path, _stem(PurePosixPath(known).name)),), (), f"the raster {known}", (), ())
     local = Path(path)
     if local.is_dir():
         return _from_folder(local, is_label)
@@ -356,7 +359,12 @@ def _from_list(file: Path) -> FoundScenes:
             inside.append(_Named(str(local), name))
         else:
             elsewhere.append(str(local))
-    named = [*inside, *_shortest_names(dict.fromkeys(elsewhere), {entry.name for entry in inside})]
+    known: dict[str, str] = {}
+    for path in dict.fromkeys(elsewhere):
+        if known.setdefault(without_keys(path), path) != path:
+            left_out.append(LeftOut(path, f"it differs only by its keys from an entry before it in {file.name}"))
+    others = _shortest_names(known, {entry.name for entry in inside})
+    named = [*inside, *(entry._replace(path=known[entry.path]) for entry in others)]
     return _found(named, left_out, f"paths in the list {file.absolute()}")
 
 
