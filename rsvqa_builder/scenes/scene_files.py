@@ -82,6 +82,7 @@ class FoundScenes(NamedTuple):
         searched: what was looked for and where, for a message when there is nothing.
         catalogues: the files that say where the rasters are.
         unread: files that may be images, in formats that are not looked for, an entry per folder and format.
+        beside: names of the other files of a folder in a storage, which nobody looks into.
     """
 
     candidates: tuple[SceneFile, ...]
@@ -89,6 +90,7 @@ class FoundScenes(NamedTuple):
     searched: str
     catalogues: tuple[str, ...]
     unread: tuple[LeftOut, ...]
+    beside: tuple[str, ...] = ()
 
 
 class _Named(NamedTuple):
@@ -328,7 +330,8 @@ def _from_store(src: str, path: str, is_label: IsLabel) -> FoundScenes:
         entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}", entry.path)
     ]
     searched = f"rasters ({_suffixes()}) below {src}, which has {len(names):,} files"
-    return _found(rasters, left_out, searched, _others(named, own_name, is_label))
+    found = _found(rasters, left_out, searched, _others(named, own_name, is_label))
+    return found._replace(beside=tuple(entry.name for entry in named if entry not in set(rasters)))
 
 
 def _is_path(key: str) -> bool:
