@@ -18,12 +18,21 @@ _AMAZONS = "AWS4-HMAC-SHA256 Credential=testing/20200101/us-east-1/s3/aws4_reque
 _STATUS = {"ExpiredToken": 400, "AccessDenied": 403, "SlowDown": 503, "PermanentRedirect": 301}
 
 
+_MOST_HANGING_S = 120.0
+
+
 class Message(NamedTuple):
-    """A request or a reply, names of headers in lower case."""
+    """A request or a reply, names of headers in lower case.
+
+    Attributes:
+        cut: bytes of the body after which the connection ends; nothing more comes until the relay ends if `hangs`.
+    """
 
     headers: dict[str, str]
     body: bytes
     status: int = 0
+    cut: int | None = None
+    hangs: bool = False
 
 
 class Relay:
@@ -87,6 +96,23 @@ class Refusing(Relay):
         return super().answer(method, path, request)
 
 
+class Cutting(Refusing):
+    """A storage that ends in the middle of some of what is asked of a kind, or goes on for ever without a word."""
+
+    def __init__(self, port: int, is_meant: Callable[[str, str], bool], refused: range, *, hangs: bool = False) -> None:
+        super().__init__(port, is_meant, refused)
+        self._hangs = hangs
+
+    def answer(self, method: str, path: str, request: Message) -> Message:
+        """Hand on, in part."""
+        reply = Relay.answer(self, method, path, request)
+        if self._is_meant(method, path):
+            self.asked += 1
+            if self.asked in self._refused:
+                return reply._replace(cut=len(reply.body) // 2, hangs=self._hangs)
+        return reply
+
+
 class AsGoogle(Relay):
     """What Google's XML API has otherwise than Amazon's: numbered generations, which conditions speak of."""
 
@@ -132,7 +158,12 @@ def serve(relay: Relay) -> Iterator[str]:
             self.send_header("Content-Length", length or "0")
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.body)
+                self.wfile.write(reply.body[: reply.cut])
+            if reply.cut is not None:
+                self.wfile.flush()
+                self.close_connection = True
+                if reply.hangs:
+                    ended.wait(_MOST_HANGING_S)
 
         def _read(self, headers: dict[str, str]) -> bytes:
             return self.rfile.read(int(headers.get("content-length", 0)))
@@ -151,12 +182,14 @@ def serve(relay: Relay) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
+    ended = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
+        ended.set()
         server.shutdown()
         server.server_close()
         thread.join()

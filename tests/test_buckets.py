@@ -21,7 +21,7 @@ from rsvqa.rsvqa_builder import storages
 from rsvqa.rsvqa_builder.dataset.output import StoredShard
 from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.locks import FolderHeldError
-from rsvqa.rsvqa_builder.scenes import staging
+from rsvqa.rsvqa_builder.scenes import rasters, staging
 from rsvqa.rsvqa_builder.tiles import bucket
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 from rsvqa.rsvqa_builder.tiles.bucket_lease import BucketLease, ConditionalObjects, NoConditionsError, PlaceTakenError
@@ -29,7 +29,7 @@ from rsvqa.rsvqa_builder.tiles.journal import Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from tests.make_sources import FARM, GSD_M, make_scene
 from tests.moto_server import BUCKET, moto_bucket
-from tests.relay import OftenBusy, Refusing, Relay, serve
+from tests.relay import Cutting, OftenBusy, Refusing, Relay, serve
 from tests.run_build import RSVQA, Run, build, tree_digest
 from tests.test_other_executors import install
 
@@ -534,8 +534,9 @@ def test_keys_that_expire_while_scenes_are_read_end_the_build_and_lose_no_scene(
 
 
 def test_a_scene_that_cannot_be_read_once_is_read_again_and_one_that_is_broken_is_left_out(
-    server: int, sources: Path, address: str, tmp_path: Path
+    server: int, sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rasters, "WAITS_S", (0, 0, 0))
     upload(sources, address)
     scene = re.compile(rf"/{re.escape(address.rpartition('/')[2])}/farm\d\.tif")
     runs = []
@@ -552,6 +553,51 @@ def test_a_scene_that_cannot_be_read_once_is_read_again_and_one_that_is_broken_i
     broken = build(f"{address}/", tmp_path / "broken", *OPTIONS)
     assert broken.code == 0
     assert re.fullmatch(r"left out /vsis3/\S+/farm1\.tif: cannot read .*\n", broken.err)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_an_object_that_comes_in_part_is_asked_for_again_and_never_taken_for_whole(
+    server: int, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    monkeypatch.setattr(bucket, "_FIRST_WAIT_S", 0.0)
+    content = bytes(range(256)) * 4000
+    store = BucketStore(address)
+    store.put("whole", content)
+
+    def is_meant(method: str, path: str) -> bool:
+        return method == "GET" and path.endswith("/whole")
+
+    with by_way_of(Cutting(server, is_meant, range(1, 2), hangs=hangs)):
+        assert store.get("whole") == content
+    with by_way_of(Cutting(server, is_meant, range(1, 2), hangs=hangs)):
+        store.get_file("whole", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    if not hangs:
+        with by_way_of(Cutting(server, is_meant, range(EVER))):
+            with pytest.raises(OSError, match="partial file"):
+                store.get("whole")
+            with pytest.raises(OSError, match="partial file"):
+                store.get_file("whole", tmp_path / "file")
+
+
+def test_a_scene_whose_storage_falls_silent_is_read_again(
+    server: int, sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rasters.NETWORK_SETTINGS, "GDAL_HTTP_LOW_SPEED_TIME", "1")
+    monkeypatch.setattr(rasters, "WAITS_S", (0, 0, 0))
+    upload(sources, address)
+    scene = re.compile(rf"/{re.escape(address.rpartition('/')[2])}/farm\d\.tif")
+    for hangs in (True, False):
+        silent = Cutting(
+            server, lambda method, path: method == "GET" and bool(scene.search(path)), range(7, 9), hangs=hangs
+        )
+        with by_way_of(silent):
+            run = build(f"{address}/", tmp_path / f"set{hangs}", *OPTIONS)
+        assert (run.code, run.err) == (0, "")
+        assert silent.asked > 9
+    build(f"{address}/", tmp_path / "undisturbed", *OPTIONS)
+    assert tree_digest(tmp_path / "setTrue") == tree_digest(tmp_path / "undisturbed")
+    assert tree_digest(tmp_path / "setFalse") == tree_digest(tmp_path / "undisturbed")
 
 
 def test_a_profile_of_amazons_tools_opens_the_storage(

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -44,10 +45,21 @@ GDAL_SETTINGS: dict[str, Any] = {
     "GDAL_HTTP_RETRY_DELAY": "1",  # seconds
 }
 
+NETWORK_SETTINGS = {
+    # curl alone waits for ever for a connection that says nothing
+    "GDAL_HTTP_CONNECTTIMEOUT": "20",  # seconds
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",  # bytes per second
+    "GDAL_HTTP_LOW_SPEED_TIME": "60",  # seconds
+}
+"""Of rasters that are read over a network; the environment goes before them."""
+
 _REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?/")
 
 _NETWORKS = ":".join(f"/vsi{kind}/" for kind in ("curl", "s3", "gs", "az", "adls", "oss", "swift", "hdfs", "webhdfs"))
 """All that `_REMOTE` finds, as GDAL wants it."""
+
+WAITS_S = (0.2, 1.0, 3.0)
+"""Before the other tries at a raster that is read over a network."""
 
 _SOURCE = re.compile(r"<SourceFilename[^>]*>([^<]+)<")
 
@@ -69,30 +81,34 @@ class UnreachableError(RsvqaError):
 
 
 def read_surely(path: str, read: Callable[[], Result]) -> Result:
-    """Return what `read` makes of a raster; where that fails over a network, another try says what is at fault.
+    """Return what `read` makes of a raster; where that fails over a network, other tries say what is at fault.
 
-    GDAL has repeated requests by then that a busy storage refused, and remembers what it could not get: the second try
-    asks for all of it anew. A scene must not be left out because keys have expired.
+    GDAL has repeated requests by then that a busy storage refused, and remembers what it could not get: each other try
+    asks for all of it anew. A scene must not be left out because keys have expired, or connections break.
 
     Raises:
-        SceneError: of `read`; the raster is at fault.
+        SceneError: of `read`; the raster is at fault, as it can be opened and still cannot be read.
         UnreachableError: it cannot be reached at all any more.
     """
     try:
         return read()
-    except SceneError:
+    except SceneError as error:
         if not (far := _remote_parts(path)):
             raise
+        reason = error
     with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=_NETWORKS):
-        for part in far:  # what GDAL remembers of a file goes when it is closed
-            with suppress(SceneError), open_raster(part):
-                pass
-        try:
-            return read()
-        except SceneError:
-            for part in far:
-                _require_reached(part)
-            raise
+        for wait in WAITS_S:
+            time.sleep(wait)
+            for part in far:  # what GDAL remembers of a file goes when it is closed
+                with suppress(SceneError), open_raster(part):
+                    pass
+            try:
+                return read()
+            except SceneError as error:
+                reason = error
+                for part in far:
+                    _require_reached(part)
+    raise reason
 
 
 def _remote_parts(path: str) -> list[str]:
@@ -140,6 +156,7 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
     if is_remote(path):
         # Listing the folder of a remote file can take minutes. Sidecar files are then not seen.
         settings["GDAL_DISABLE_READDIR_ON_OPEN"] = "EMPTY_DIR"
+        settings |= {name: os.environ.get(name, value) for name, value in NETWORK_SETTINGS.items()}
         if key := os.environ.get("AZURE_STORAGE_KEY"):  # as Azure's own tools call what GDAL does not know by that name
             settings["AZURE_STORAGE_ACCESS_KEY"] = os.environ.get("AZURE_STORAGE_ACCESS_KEY", key)
     with rasterio.Env(**settings), _open_quietly(path) as dataset:
