@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
@@ -798,12 +800,26 @@ def _reporter(as_json: bool) -> AbstractContextManager[Reporter]:
 
 @contextmanager
 def _goes_on_later(kept: str = "") -> Iterator[None]:
-    """Say that a stopped job can go on, as typer would end without a word."""
+    """Say that a stopped job can go on, as typer would end without a word.
+
+    SIGTERM, which schedulers send some time before they kill, stops it as Ctrl-C does: locks and temporary files go.
+    """
+    codes = [130]
+
+    def stop(number: int, _: object) -> None:
+        codes.append(128 + number)
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    former = signal.signal(signal.SIGTERM, stop) if is_main else None
     try:
         yield
     except KeyboardInterrupt:
         print(f"rsvqa: stopped; {kept}the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(codes[-1]) from None
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, former)
 
 
 OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {

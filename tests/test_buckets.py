@@ -443,6 +443,25 @@ def test_a_build_that_was_killed_is_followed_at_once(
     assert downloaded(address, tmp_path) == undisturbed
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_rank_that_its_scheduler_ends_leaves_no_lock_and_no_temporary_files(
+    sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    rank = start(sources, address, "--workers", workers, "--shard-of", "0/1")
+    store = BucketStore(address)
+    while not any("/tiles/" in key for key in store.list(".rsvqa")):
+        assert rank.poll() is None, rank.communicate()
+        time.sleep(0.01)
+    rank.terminate()
+    _, said = rank.communicate()
+    if rank.returncode != 0:  # else it had done all by then
+        assert (rank.returncode, said) == (143, "rsvqa: stopped; the same command goes on from here\n")
+    assert store.list("_rsvqa_lock") == {}
+    assert list((tmp_path / "temporary").glob("rsvqa-*")) == []
+
+
 @pytest.mark.parametrize("step", ["choose_questions", "plan_shard_work", "write_documents"])
 def test_a_build_that_was_taken_for_dead_touches_nothing_more(
     sources: Path,

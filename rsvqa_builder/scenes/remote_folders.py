@@ -110,5 +110,7 @@ def _reason(error: Exception) -> str:
     first = reason_of(error)
     if isinstance(error, FileNotFoundError) or first.startswith("No such file"):
         return "there is no such folder, or it is not yours to see"
+    if "PermanentRedirect" in first or "HTTP status 301" in first:
+        return f"{first}; the bucket is in another region, say which by AWS_REGION"
     found = _GOOGLES_REASON.search(first)
     return found["reason"] if found else first
