@@ -24,15 +24,12 @@ _MOST_HANGING_S = 120.0
 class Message(NamedTuple):
     """A request or a reply, names of headers in lower case.
 
-    Attributes:
-        cut: bytes of the body after which the connection ends; nothing more comes until the relay ends if `hangs`.
+    A reply with a header `cut` ends after so many bytes of its body; with `hangs`, the connection stays.
     """
 
     headers: dict[str, str]
     body: bytes
     status: int = 0
-    cut: int | None = None
-    hangs: bool = False
 
 
 class Relay:
@@ -109,7 +106,9 @@ class Cutting(Refusing):
         if self._is_meant(method, path):
             self.asked += 1
             if self.asked in self._refused:
-                return reply._replace(cut=len(reply.body) // 2, hangs=self._hangs)
+                reply.headers["cut"] = str(len(reply.body) // 2)
+                if self._hangs:
+                    reply.headers["hangs"] = "yes"
         return reply
 
 
@@ -150,6 +149,8 @@ def serve(relay: Relay) -> Iterator[str]:
             body = self._chunks() if headers.pop("transfer-encoding", None) else self._read(headers)
             headers["content-length"] = str(len(body))
             reply = relay.answer(self.command, self.path, Message(headers, body))
+            cut = int(reply.headers.pop("cut")) if "cut" in reply.headers else None
+            hangs = reply.headers.pop("hangs", None) is not None
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 if name not in ("connection", "transfer-encoding", "content-length", "date", "server"):
@@ -158,11 +159,11 @@ def serve(relay: Relay) -> Iterator[str]:
             self.send_header("Content-Length", length or "0")
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.body[: reply.cut])
-            if reply.cut is not None:
+                self.wfile.write(reply.body[:cut])
+            if cut is not None:
                 self.wfile.flush()
                 self.close_connection = True
-                if reply.hangs:
+                if hangs:
                     ended.wait(_MOST_HANGING_S)
 
         def _read(self, headers: dict[str, str]) -> bytes:

@@ -90,7 +90,7 @@ class FoundScenes(NamedTuple):
     searched: str
     catalogues: tuple[str, ...]
     unread: tuple[LeftOut, ...]
-    beside: tuple[str, ...] = ()
+    beside: tuple[str, ...]
 
 
 class _Named(NamedTuple):
@@ -128,7 +128,7 @@ def find_scenes(src: str, *, is_label: IsLabel) -> FoundScenes:
         return _from_store(src, path, is_label)
     if path.startswith("/vsi"):
         known = without_keys(path)
-        return FoundScenes((SceneFile(path, _stem(PurePosixPath(known).name)),), (), f"the raster {known}", (), ())
+        return FoundScenes((SceneFile(path, _stem(PurePosixPath(known).name)),), (), f"the raster {known}", (), (), ())
     local = Path(path)
     if local.is_dir():
         return _from_folder(local, is_label)
@@ -137,7 +137,7 @@ def find_scenes(src: str, *, is_label: IsLabel) -> FoundScenes:
             return _from_list(local)
         if is_stac(local):
             return _from_stac(local)
-        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}", (), ())
+        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}", (), (), ())
     if _GLOB_SIGNS.search(path):
         return _from_glob(path, is_label)
     raise SourceError(f"`src` {src}: no such file or folder (looked in {local.absolute().parent})")
@@ -178,7 +178,7 @@ def _found(
     if unread and not ordered:
         searched = "; ".join([searched, *(f"in {path}, {reason}" for path, reason in unread)])
     by_id = tuple(sorted(candidates, key=lambda file: file.scene_id))
-    return FoundScenes(by_id, tuple(left_out), searched, (), unread)
+    return FoundScenes(by_id, tuple(left_out), searched, (), unread, ())
 
 
 def _others(named: Iterable[_Named], root: str, is_label: IsLabel) -> list[_Named]:
@@ -399,6 +399,7 @@ def _from_stac(file: Path) -> FoundScenes:
         tuple(left_out),
         f"rasters of the STAC items of {file.absolute()}",
         content.files,
+        (),
         (),
     )
 
