@@ -294,7 +294,9 @@ def _see_that_somebody_listens(address: str) -> None:
     except (OSError, OverflowError) as error:
         raise ExecutorError(f"no Ray cluster answers at {address}: {error}") from error
     if answer[3:4] != _SETTINGS and os.environ.get("RAY_USE_TLS", "0") == "0":
-        raise ExecutorError(f"what answers at {address} is no Ray cluster: expected the port of `ray start --head`")
+        raise ExecutorError(
+            f"what answers at {address} is no Ray cluster: expected the port that its head was started with"
+        )
 
 
 def _first_line(error: BaseException) -> str:
