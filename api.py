@@ -54,6 +54,7 @@ def build(
     annotator: str = "rules",
     job: JobSettings | None = None,
     overwrite: bool = False,
+    assemble: bool = False,
     progress: bool | Reporter = False,
     **keywords: Any,
 ) -> BuildResult:
@@ -67,6 +68,7 @@ def build(
         annotator: rules, or openai:MODEL,VERIFIER: models that word, draft and verify.
         job: how these models are asked; or as keywords, such as `max_cost`.
         overwrite: replace a data set or an unfinished build of other settings.
+        assemble: make no tile, only finish what the ranks of a job array have done.
         progress: tell on stderr.
         keywords: settings by name.
 
@@ -88,6 +90,8 @@ def build(
     assert execution is not None
     assert job is not None
     place = place_of(out)
+    if assemble and overwrite:
+        raise SettingsError("`assemble` finishes what is there, and `overwrite` removes it: choose one")
     models = None
     if annotator != "rules":
         require_extra("llm", "build")
@@ -97,7 +101,9 @@ def build(
         models = open_annotator(annotator, job)
     annotated = None
     with reporter_of(progress) as reporter:
-        outcome = run_build(settings, place, execution=execution, overwrite=overwrite, reporter=reporter)
+        outcome = run_build(
+            settings, place, execution=execution, overwrite=overwrite, assemble=assemble, reporter=reporter
+        )
         if models is not None:
             annotated = models.annotate_in_place(Path(out), reporter)
     return Result(out=place, state=outcome.state, report=outcome.report, annotated=annotated)
@@ -208,7 +214,7 @@ def annotate(
     """Word, draft, verify and translate the questions of a data set with language models.
 
     Args:
-        data: the data set.
+        data: the data set, also one in an object storage, which is copied beside `out` first (`OUT.data`).
         settings: which models do which work; or as keywords, such as `model` and `verifier`.
         out: folder of the new data set.
         in_place: replace `data`, once the new data set is complete.
@@ -224,9 +230,10 @@ def annotate(
     require_extra("llm", "annotate")
     from rsvqa.rsvqa_builder.annotating.job import run_job
 
-    settings, job, target = _annotation(_here(data), settings, job, keywords, out=_target(out), in_place=in_place)
+    settings, job, target = _annotation(Path(data), settings, job, keywords, out=_target(out), in_place=in_place)
     with reporter_of(progress) as reporter:
-        return run_job(settings, job, Path(data), target, overwrite=overwrite, reporter=reporter)
+        folder = _copied(data, target, reporter)
+        return run_job(settings, job, folder, target, overwrite=overwrite, reporter=reporter)
 
 
 def estimate(
@@ -243,8 +250,16 @@ def estimate(
     from rsvqa.rsvqa_builder.annotating.job import EstimateResult as Result
     from rsvqa.rsvqa_builder.annotating.job import estimate_job
 
-    settings, job, target = _annotation(_here(data), settings, job, keywords, out=_target(out), in_place=in_place)
-    return Result(estimate_job(settings, job, Path(data), target))
+    settings, job, target = _annotation(Path(data), settings, job, keywords, out=_target(out), in_place=in_place)
+    with reporter_of(False) as reporter:
+        return Result(estimate_job(settings, job, _copied(data, target, reporter), target))
+
+
+def _copied(data: StrPath, target: Path, reporter: Reporter) -> Path:
+    """Return the folder of a data set; one in an object storage is copied beside what is made of it."""
+    from rsvqa.rsvqa_builder.tiles.bucket_copy import near_copy
+
+    return near_copy(data, target.resolve().with_name(f"{target.resolve().name}.data"), reporter=reporter)
 
 
 def _annotation(
@@ -263,6 +278,8 @@ def _annotation(
     annotation, asked = fill_settings([(Annotate, settings), (Job, job)], keywords)
     if in_place == (out is not None):
         raise SettingsError("give either `out` or `in_place`")
+    if in_place and bucket_address(data):
+        raise SettingsError("`in_place` replaces a folder of this machine: give `out`, and copy that to the storage")
     if out is not None and out.resolve() == data.resolve():
         raise SettingsError("`out` is `data`: to replace it say `in_place`")
     if asked.finish and in_place:

@@ -12,7 +12,9 @@ import gc
 import inspect
 import json
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
@@ -31,6 +33,7 @@ from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ScoreSettings
 from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.training_settings import TrainingSettings
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, is_repeated, load_settings, plain_types
@@ -224,12 +227,17 @@ def build(
         str | None,
         typer.Option(help="Do the tiles of rank I of N, as 0/4: a job array; the command without it then finishes."),
     ] = None,
+    assemble: Annotated[
+        bool, typer.Option("--assemble", help="Finish what the ranks of a job array have done; make no tile.")
+    ] = False,
     overwrite: Overwrite = False,
     log_json: LogJson = False,
     as_json: Json = False,
 ) -> None:
     """Turn scenes and their labels into VQA shards of 22 tasks."""
     if shard_of is not None:
+        if assemble:
+            raise typer.BadParameter("a rank makes tiles and --assemble makes none: give it once all ranks have ended")
         _build_rank(settings, out, shard_of, execution, overwrite=overwrite, log_json=log_json, as_json=as_json)
         return
     with _goes_on_later(), _reporter(log_json) as reporter:
@@ -240,6 +248,7 @@ def build(
             annotator=annotator,
             job=job,
             overwrite=overwrite,
+            assemble=assemble,
             progress=reporter,
         )
     done.print(as_json=as_json, spell=with_flags)
@@ -301,7 +310,7 @@ def recipe(name: Annotated[str, typer.Argument(help="Name of the recipe: superrs
 @app.command()
 @_with_settings({"model": "Models", "concurrency": "Endpoint", "max_cost": "Cost"})
 def annotate(
-    data: DataSet,
+    data: Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote, also in s3:// (gs, az).")],
     settings: AnnotateSettings,
     job: Annotated[
         JobSettings,
@@ -793,12 +802,26 @@ def _reporter(as_json: bool) -> AbstractContextManager[Reporter]:
 
 @contextmanager
 def _goes_on_later(kept: str = "") -> Iterator[None]:
-    """Say that a stopped job can go on, as typer would end without a word."""
+    """Say that a stopped job can go on, as typer would end without a word.
+
+    SIGTERM, which schedulers send some time before they kill, stops it as Ctrl-C does: locks and temporary files go.
+    """
+    codes = [130]
+
+    def stop(number: int, _: object) -> None:
+        codes.append(128 + number)
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    former = signal.signal(signal.SIGTERM, stop) if is_main else None
     try:
         yield
     except KeyboardInterrupt:
         print(f"rsvqa: stopped; {kept}the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(codes[-1]) from None
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, former)
 
 
 OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
@@ -833,16 +856,20 @@ def main() -> None:
 
 _MAY_BE_ELSEWHERE = ("--src", "--out", "--show", "--store", "--replies-out")
 """Options that take addresses of storages, or refuse them themselves, as what is written."""
+_COPIED = {"annotate": ("--data",), "select": ("--data", "--target")}
+"""Options of single commands that take addresses of storages."""
 
 
 def _require_here(words: Sequence[str]) -> None:
     """Refuse what is to be read from an object storage, before a command gets to work."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    may_be_elsewhere = (*_MAY_BE_ELSEWHERE, *_COPIED.get(command, ()))
     flag = ""
     for word in words:
         name, equals, value = word.partition("=")
         if not word.startswith("-"):
             name, value = flag, word
-        if name not in _MAY_BE_ELSEWHERE and not any(letter.isspace() for letter in value):
+        if name not in may_be_elsewhere and not any(letter.isspace() for letter in value):
             require_here(value)
         flag = "" if equals else word if word.startswith("-") else ""
 
@@ -901,9 +928,10 @@ def in_new_words(words: list[str]) -> tuple[list[str], list[str]]:
 def _one_line(error: RsvqaError | OSError) -> str:
     """Return the message; errors of the file system (no space, no permission) get what to do."""
     if isinstance(error, RsvqaError):
-        return with_flags(str(error))
+        return without_keys(with_flags(str(error)))
     where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or error}{where}; mend it and repeat the command, what is finished is kept"
+    reason = without_keys(f"{error.strerror or error}{where}")
+    return f"{reason}; mend it and repeat the command, what is finished is kept"
 
 
 def with_flags(message: str) -> str:

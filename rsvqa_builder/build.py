@@ -20,14 +20,15 @@ from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.choosing import Result, Weighed
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.config import moved_paths
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.overview import Overview, ShardOverview, ShardQuestion
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
-from rsvqa.rsvqa_builder.execution_settings import POOL, RAY, ExecutionSettings
-from rsvqa.rsvqa_builder.files import OutputError, bucket_address
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
+from rsvqa.rsvqa_builder.files import bucket_address
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -90,6 +91,10 @@ class StrictError(RsvqaError):
     """A scene is left out, and `strict` makes that fatal."""
 
 
+class MissingTilesError(RsvqaError):
+    """What is to be assembled is not whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuildOutcome:
     """What a build ended with: what it found in the output folder, and what its report says."""
@@ -118,6 +123,7 @@ def build(
     *,
     execution: ExecutionSettings,
     overwrite: bool = False,
+    assemble: bool = False,
     reporter: Reporter,
 ) -> BuildOutcome:
     """Build the data set of `settings` in `out`, going on where an interrupted build of the same settings stopped.
@@ -127,15 +133,17 @@ def build(
         out: folder of the data set, or the address of an object storage, "s3://bucket/prefix".
         execution: where the work runs; changes no byte.
         overwrite: replace a data set or an unfinished build of other settings.
+        assemble: make no tile, only finish what ranks have done.
         reporter: hears of progress and of everything left out.
 
     Raises:
         NothingUsableError: when no scene can be used, or every tile is dropped; the message says where the report is.
+        MissingTilesError: with `assemble`, when a tile is not done.
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
         ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
-    with _open_output(out, reporter) as output, _open_executor(execution, out, reporter) as executor:
+    with _open_output(out, reporter) as output, open_executor(execution, out=out, reporter=reporter) as executor:
         run = _Run(settings, executor, _contract(settings, out), reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
@@ -146,6 +154,7 @@ def build(
             return BuildOutcome(
                 state, output.read_report() if isinstance(output, OutputBucket) else read_report(output.path)
             )
+        run.assembles = assemble
         report = run.make(sources, fingerprint, output)
         if isinstance(output, OutputFolder):  # of a storage, where the bytes of others count, nothing more is kept
             output.keep_timings(run.seconds)
@@ -170,7 +179,10 @@ def build_rank(
         NothingUsableError, StrictError: as in `build`.
         OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
     """
-    with _open_output(out, reporter, shared=True) as output, _open_executor(execution, out, reporter) as executor:
+    with (
+        _open_output(out, reporter, shared=True) as output,
+        open_executor(execution, out=out, reporter=reporter) as executor,
+    ):
         run = _Run(settings, executor, _contract(settings, out), reporter)
         sources = run.find_sources()
         if not sources.scenes:
@@ -180,16 +192,6 @@ def build_rank(
             return RankOutcome(state, 0, 0)
         jobs, num_failed = run.do_rank(sources, rank, output)
     return RankOutcome(state, jobs, num_failed)
-
-
-def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Reporter) -> Executor:
-    """Return what the settings name; executors of others are promised a folder."""
-    if isinstance(out, str) and execution.executor not in (POOL, RAY):
-        raise OutputError(
-            f"`executor` = {execution.executor} needs a folder that all machines share, not {out}: give one, or write "
-            "to the storage by `shard_of`"
-        )
-    return open_executor(execution, out=Path(out), reporter=reporter)
 
 
 def _contract(settings: BuildSettings, out: Path | str) -> WorkerContract:
@@ -228,6 +230,7 @@ class _Run:
         self.notes: list[str] = []
         self.remarks: Sequence[LeftOut] = ()
         self.seconds: dict[str, float] = {}
+        self.assembles = False
 
     @property
     def _is_here(self) -> bool:
@@ -376,7 +379,7 @@ class _Run:
                     shared.share(scene_job)  # mosaics
             self.remarks = remarks
             for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
-                self.reporter.note("note", f"{path}: {reason}")
+                self.reporter.note("note", without_keys(f"{path}: {reason}"))
             dealt = None if rank is None else deal(to_prepare, sources.pairs, rank)
             needed = [job for job in to_prepare if dealt is None or job.scene.scene_id in dealt.scenes]
             scenes = self._prepare(needed)
@@ -396,6 +399,12 @@ class _Run:
                 shared.share(tile_job)  # anchors, which are the same for all
         done = journal.done([job.digest for job in jobs])
         if len(done) < len(jobs):
+            if self.assembles:
+                first = next(job.image_id for job in jobs if job.digest not in done)
+                raise MissingTilesError(
+                    f"{len(jobs) - len(done):,} of {len(jobs):,} tiles are not done, {first} the first: start the "
+                    "ranks again that have not ended well, or leave `assemble` away, and this command does them itself"
+                )
             with self._step("copying scenes"):
                 staged = self._stage([job for job in jobs if job.digest not in done], scenes, output.work / "staged")
             jobs = plan(staged)
@@ -553,6 +562,7 @@ class _Run:
         if self.settings.strict:
             raise StrictError(f"{path}: {reason} (`strict`: every scene must be usable)")
         self.left_out.append(left_out)
+        path, reason = without_keys(path), without_keys(reason)
         self.reporter.note("left_out", f"left out {path}: {reason}", path=path, reason=reason)
 
     def _note(self, text: str) -> None:
@@ -606,10 +616,22 @@ def _fingerprint(settings: BuildSettings, sources: Sources, output: Output) -> d
         table = sources.tables[member.name].to_toml()
         of_which = f" of {member.name}" if member.prefix else ""
         versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
+    # a signed address is another one tomorrow, and must not be published
+    sources_stated = {
+        member.name: _without_keys(member.stated) for member in sources.members if member.prefix or member.file
+    }
     return {
-        "settings": stated,
+        "settings": _without_keys(stated),
         "versions": versions | library_versions(),
         "machine": dict(machine_traits()),
         "inputs": dict(sources.inputs),
-        "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},
+        "sources": sources_stated,
     }
+
+
+def _without_keys(value: Any) -> Any:  # noqa: ANN401  any value of JSON
+    if isinstance(value, str):
+        return without_keys(value)
+    if isinstance(value, Mapping):
+        return {name: _without_keys(one) for name, one in value.items()}
+    return [_without_keys(one) for one in value] if isinstance(value, list | tuple) else value

@@ -37,6 +37,10 @@ _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(?:/+(.*))?|/vsi\w+/.*")
 
 _BUCKET = re.compile(r"(s3|gs|az):/+([^/]+)/*(.*)")
 
+_NO_BUCKET = re.compile(r"(?:[\w-]+:)?(s3|gs|az):/*")
+
+_WITHOUT_BUCKET = "{0}://: it names no bucket; expected an address such as {0}://bucket/folder"
+
 _ELSEWHERE = re.compile(r"(?:[\w-]+:)?((?:s3|gs|az):/.*)")
 """What is given to be read, by itself or as "vrsbench-vqa:s3://bucket/folder"."""
 
@@ -57,7 +61,9 @@ class ElsewhereError(RsvqaError):
 def bucket_address(out: Path | str) -> str | None:
     """Return "s3://bucket/prefix" where such was given as an output; a path of it has lost one of its slashes."""
     found = _BUCKET.fullmatch(str(out))
-    return None if found is None else f"{found[1]}://{found[2]}/{found[3]}".rstrip("/")
+    if found is None:
+        return None
+    return "/".join([f"{found[1]}://{found[2]}", *(part for part in found[3].split("/") if part)])
 
 
 def require_local(path: Path) -> None:
@@ -66,6 +72,8 @@ def require_local(path: Path) -> None:
     Raises:
         OutputError: it is the address of an object storage.
     """
+    if found := _NO_BUCKET.fullmatch(str(path)):
+        raise OutputError(_WITHOUT_BUCKET.format(found[1]))
     if found := _ADDRESS.fullmatch(str(path)):
         address = f"{found[1]}://{found[2] or ''}" if found[1] else path
         raise OutputError(
@@ -84,6 +92,8 @@ def require_here(path: Path | str, name: str = "") -> None:
     Raises:
         ElsewhereError: it is one.
     """
+    if found := _NO_BUCKET.fullmatch(str(path)):
+        raise ElsewhereError(f"{name and f'`{name}` '}{_WITHOUT_BUCKET.format(found[1])}")
     if found := _ELSEWHERE.fullmatch(str(path)):
         address = bucket_address(found[1]) or found[1]
         raise ElsewhereError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.errors import NothingUsableError
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.documents.label_page import write_label_page
 from rsvqa.rsvqa_builder.documents.label_views import LabelView, draw_labels
 from rsvqa.rsvqa_builder.documents.writing import scene_facts
@@ -96,7 +97,7 @@ def check_labels(
         out.mkdir(parents=True, exist_ok=True)
         views = {scene_id: check.views for scene_id, check in checks.items() if check.views}
         classes = dict.fromkeys(name for table in sources.tables.values() for name in table.classes)
-        title = ", ".join(Path(member.root).name for member in sources.members)
+        title = ", ".join(Path(without_keys(member.root)).name for member in sources.members)
         write_label_page(out / PAGE, report, views, tuple(classes), title=title)
     return report
 

@@ -24,6 +24,7 @@ from pydantic import (
 from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.config import ADDRESSES, COMMAS, FILE_ONLY, PATH_OR_NAME, PATHS, StageSettings
 
 MAX_JPEG_SIDE = 65_500
@@ -112,8 +113,9 @@ def _alone(src: object) -> object:
 
 def _sources_name(src: str | Sequence[str]) -> str:
     """Return the last parts of the paths of sources; empty where they have none."""
+    known = map(without_keys, (src,) if isinstance(src, str) else src)
     # "." has the name of its folder; an address stays
-    absolute = (one if ":/" in one else os.path.abspath(one) for one in ((src,) if isinstance(src, str) else src))  # noqa: PTH100
+    absolute = (one if ":/" in one else os.path.abspath(one) for one in known)  # noqa: PTH100
     named = (next((part for part in reversed(PurePath(one).parts) if _NAMED.fullmatch(part)), "") for one in absolute)
     names = list(dict.fromkeys(part.rpartition(".")[0] or part for part in named if part))
     return " + ".join(names[:3]) + (f" + {len(names) - 3} more" if len(names) > 3 else "")

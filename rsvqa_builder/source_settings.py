@@ -30,6 +30,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.config import ADDRESSES, SettingsError, StageSettings, load_table, read_config
 from rsvqa.rsvqa_builder.settings import Bands, BuildSettings, CompleteLabels, Crs, Nodata, StretchMode
 
@@ -180,6 +181,7 @@ def _entries(src: str) -> Iterator[_Found]:
 
 def _name_of(src: str) -> str:
     """Return what a source without a name is called: as its folder, or its file without suffix."""
+    src = without_keys(src)
     path = PurePosixPath(_GLOB_SIGNS.split(src, maxsplit=1)[0] + "x").parent if _GLOB_SIGNS.search(src) else src
     text = str(path) if _REMOTE.match(src) else os.path.abspath(path)  # noqa: PTH100 - links stay
     name = PurePosixPath(text).name if Path(text).is_dir() else PurePosixPath(text).stem

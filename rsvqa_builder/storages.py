@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyarrow import fs
 
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.files import OutputError
 
 if TYPE_CHECKING:
@@ -93,6 +94,12 @@ def _open_s3(bucket: str) -> fs.FileSystem:
 
 def _s3_endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of what a storage says."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return without_keys(first)
 
 
 # --- for conditional writes ---

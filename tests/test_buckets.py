@@ -19,15 +19,19 @@ from PIL import Image
 from rsvqa.rsvqa_builder import build as build_module
 from rsvqa.rsvqa_builder import storages
 from rsvqa.rsvqa_builder.dataset.output import StoredShard
-from rsvqa.rsvqa_builder.scenes import staging
+from rsvqa.rsvqa_builder.files import OutputError
+from rsvqa.rsvqa_builder.locks import FolderHeldError
+from rsvqa.rsvqa_builder.scenes import rasters, staging
 from rsvqa.rsvqa_builder.tiles import bucket
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 from rsvqa.rsvqa_builder.tiles.bucket_lease import BucketLease, ConditionalObjects, NoConditionsError, PlaceTakenError
+from rsvqa.rsvqa_builder.tiles.journal import Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from tests.make_sources import FARM, GSD_M, make_scene
 from tests.moto_server import BUCKET, moto_bucket
-from tests.relay import OftenBusy, serve
+from tests.relay import Cutting, OftenBusy, Refusing, Relay, serve
 from tests.run_build import RSVQA, Run, build, tree_digest
+from tests.test_other_executors import install
 
 OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC", "--split-shares", "0.6,0.2,0.2")
 
@@ -111,6 +115,30 @@ def test_a_folder_and_a_bucket_keep_the_same(store: WorkStore) -> None:
         path.write_bytes(b"whole")
     assert store.list("shards") == {"shards/a.parquet": 5}
     assert store.get("shards/a.parquet") == b"whole"
+
+
+@pytest.mark.parametrize("left", [b"", b"short", b"longer than the record"])
+def test_what_a_killed_process_has_left_under_the_name_of_a_record_is_replaced(store: WorkStore, left: bytes) -> None:
+    result = TileResult(valid_share=1.0, rejection="dark")
+    Journal(store).write("a" * 64, result, {})
+    (key,) = store.list("tiles")
+    whole = store.get(key)
+    store.put(key, left)
+    assert Journal(store).done(["a" * 64]) == set()
+    Journal(store).write("a" * 64, result, {})
+    assert Journal(store).done(["a" * 64]) == {"a" * 64}
+    assert store.get(key) == whole
+
+
+def test_a_record_whose_bytes_are_others_is_named(store: WorkStore) -> None:
+    Journal(store).write("a" * 64, TileResult(valid_share=1.0), {})
+    (key,) = store.list("tiles")
+    store.put(key, bytes(len(store.get(key))))
+    journal = Journal(store)
+    assert journal.done(["a" * 64]) == {"a" * 64}
+    for read in (lambda: journal.read("a" * 64), lambda: list(journal.told(["a" * 64]))):
+        with pytest.raises(OutputError, match=f"{re.escape(key)} is damaged: remove it, and repeat the command"):
+            read()
 
 
 # --- builds ---
@@ -323,6 +351,38 @@ def test_what_lies_below_an_address_is_not_touched(sources: Path, address: str) 
     assert dict(store.list("")) == {"thesis.txt": 8}
 
 
+def test_an_address_that_goes_back_is_refused_at_once(sources: Path, server: int) -> None:
+    run = into(sources, f"s3://{BUCKET}/sets/../set")
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert f"cannot use s3://{BUCKET}/sets/../set: in a storage '..' is a name like any other" in run.err
+    assert BucketStore(f"s3://{BUCKET}/sets").list("") == {}
+
+
+@pytest.mark.parametrize("prefix", ["a b", "a+b", "a#b", "100%", "p%20q", "ü/日本", "a?b*", "a&b=c", "[z]"])
+def test_an_address_may_hold_any_sign(server: int, prefix: str) -> None:
+    address = f"s3://{BUCKET}/signs/{prefix}"
+    store = BucketStore(address)
+    with BucketLease(address).acquire():
+        assert store.list("") == {"_rsvqa_lock/writer.json": store.size_of("_rsvqa_lock/writer.json")}
+        with pytest.raises(FolderHeldError):
+            BucketLease(address).acquire()
+    assert store.list("") == {}
+
+
+@pytest.mark.parametrize("what", ["?list-type=2", "_rsvqa_lock/writer.json"])
+def test_a_storage_that_refuses_to_list_or_to_tell_is_one_line(
+    server: int, sources: Path, address: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(bucket, "_FIRST_WAIT_S", 0.0)
+    BucketStore(address).put("_rsvqa_lock/writer.json", b"{}")
+    refusing = Refusing(server, lambda method, path: method == "GET" and what in path, range(EVER), code="AccessDenied")
+    with by_way_of(refusing):
+        run = into(sources, address)
+    assert run.code == 1
+    assert len(run.lines) == (2 if "list" in what else 1)
+    assert run.lines[-1].startswith("rsvqa: ")
+
+
 def test_a_bucket_that_is_not_there_is_refused_at_once(sources: Path, server: int) -> None:
     run = into(sources, "s3://nobody-has-this/set")
     assert (run.code, run.lines) == (
@@ -382,6 +442,25 @@ def test_a_build_that_was_killed_is_followed_at_once(
     assert downloaded(address, tmp_path) == undisturbed
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_rank_that_its_scheduler_ends_leaves_no_lock_and_no_temporary_files(
+    sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    rank = start(sources, address, "--workers", workers, "--shard-of", "0/1")
+    store = BucketStore(address)
+    while not any("/tiles/" in key for key in store.list(".rsvqa")):
+        assert rank.poll() is None, rank.communicate()
+        time.sleep(0.01)
+    rank.terminate()
+    _, said = rank.communicate()
+    if rank.returncode != 0:  # else it had done all by then
+        assert (rank.returncode, said) == (143, "rsvqa: stopped; the same command goes on from here\n")
+    assert store.list("_rsvqa_lock") == {}
+    assert list((tmp_path / "temporary").glob("rsvqa-*")) == []
+
+
 @pytest.mark.parametrize("step", ["choose_questions", "plan_shard_work", "write_documents"])
 def test_a_build_that_was_taken_for_dead_touches_nothing_more(
     sources: Path,
@@ -431,6 +510,112 @@ def test_a_storage_that_is_too_busy_for_every_seventh_request_costs_time_only(
     assert (run.code, run.err) == (0, "")
     assert busy.refused > 10
     assert downloaded(address, tmp_path) == undisturbed
+
+
+EVER = 10**9
+
+
+@contextlib.contextmanager
+def by_way_of(relay: Relay) -> Iterator[None]:
+    """Let the ways to the storage lead through a relay."""
+    with serve(relay) as there, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", there)
+        patch.setenv("AWS_S3_ENDPOINT", there.partition("//")[2])
+        open_anew()
+        yield
+    open_anew()
+
+
+def upload(folder: Path, address: str) -> None:
+    for path in folder.rglob("*.tif"):
+        BucketStore(address).put(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+@pytest.mark.parametrize("first", [6, 8])
+def test_keys_that_expire_while_scenes_are_read_end_the_build_and_lose_no_scene(
+    server: int, sources: Path, address: str, tmp_path: Path, first: int
+) -> None:
+    upload(sources, address)
+    out = tmp_path / "set"
+    scene = re.compile(rf"/{re.escape(address.rpartition('/')[2])}/farm\d\.tif")
+    expired = Refusing(server, lambda method, path: method == "GET" and bool(scene.search(path)), range(first, EVER))
+    with by_way_of(expired):
+        run = build(f"{address}/", out, *OPTIONS)
+    assert expired.asked > first
+    assert (run.code, len(run.lines)) == (1, 1)
+    said = r"rsvqa: cannot reach /vsis3/\S+/farm\d\.tif any more: it cannot be opened: said so\. What is done is kept: "
+    assert re.match(said, run.err)
+    assert not (out / "build.toml").exists()
+    assert build(f"{address}/", out, *OPTIONS).code == 0
+    assert build(f"{address}/", tmp_path / "undisturbed", *OPTIONS).code == 0
+    assert tree_digest(out) == tree_digest(tmp_path / "undisturbed")
+
+
+def test_a_scene_that_cannot_be_read_once_is_read_again_and_one_that_is_broken_is_left_out(
+    server: int, sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rasters, "WAITS_S", (0, 0, 0))
+    upload(sources, address)
+    scene = re.compile(rf"/{re.escape(address.rpartition('/')[2])}/farm\d\.tif")
+    runs = []
+    for number in (6, 7, 8):
+        once = Refusing(
+            server, lambda method, path: method == "GET" and bool(scene.search(path)), range(number, number + 1)
+        )
+        with by_way_of(once):
+            runs.append(build(f"{address}/", tmp_path / f"{number}", *OPTIONS))
+    assert [(run.code, run.err) for run in runs] == [(0, "")] * 3
+    assert tree_digest(tmp_path / "6") == tree_digest(tmp_path / "7") == tree_digest(tmp_path / "8")
+    whole = (sources / "farm1.tif").read_bytes()
+    BucketStore(address).put("farm1.tif", whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    broken = build(f"{address}/", tmp_path / "broken", *OPTIONS)
+    assert broken.code == 0
+    assert re.fullmatch(r"left out /vsis3/\S+/farm1\.tif: cannot read .*\n", broken.err)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_an_object_that_comes_in_part_is_asked_for_again_and_never_taken_for_whole(
+    server: int, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    monkeypatch.setattr(bucket, "_FIRST_WAIT_S", 0.0)
+    content = bytes(range(256)) * 4000
+    store = BucketStore(address)
+    store.put("whole", content)
+
+    def is_meant(method: str, path: str) -> bool:
+        return method == "GET" and path.endswith("/whole")
+
+    with by_way_of(Cutting(server, is_meant, range(1, 2), hangs=hangs)):
+        assert store.get("whole") == content
+    with by_way_of(Cutting(server, is_meant, range(1, 2), hangs=hangs)):
+        store.get_file("whole", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    if not hangs:
+        with by_way_of(Cutting(server, is_meant, range(EVER))):
+            with pytest.raises(OSError, match="partial file"):
+                store.get("whole")
+            with pytest.raises(OSError, match="partial file"):
+                store.get_file("whole", tmp_path / "file")
+
+
+def test_a_scene_whose_storage_falls_silent_is_read_again(
+    server: int, sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rasters.NETWORK_SETTINGS, "GDAL_HTTP_LOW_SPEED_TIME", "1")
+    monkeypatch.setattr(rasters, "WAITS_S", (0, 0, 0))
+    upload(sources, address)
+    scene = re.compile(rf"/{re.escape(address.rpartition('/')[2])}/farm\d\.tif")
+    for hangs in (True, False):
+        silent = Cutting(
+            server, lambda method, path: method == "GET" and bool(scene.search(path)), range(7, 9), hangs=hangs
+        )
+        with by_way_of(silent):
+            run = build(f"{address}/", tmp_path / f"set{hangs}", *OPTIONS)
+        assert (run.code, run.err) == (0, "")
+        assert silent.asked > 9
+    build(f"{address}/", tmp_path / "undisturbed", *OPTIONS)
+    assert tree_digest(tmp_path / "setTrue") == tree_digest(tmp_path / "undisturbed")
+    assert tree_digest(tmp_path / "setFalse") == tree_digest(tmp_path / "undisturbed")
 
 
 def test_a_profile_of_amazons_tools_opens_the_storage(
@@ -498,6 +683,19 @@ def test_machines_that_share_the_storage_alone_give_the_same_bytes(
     assert downloaded(address, tmp_path / "downloaded") == tree_digest(tmp_path / "set")
     made = {"work/labels", "work/staged", "work/excluded"} | ({"work/mosaics"} if mosaic else set())
     assert {key for key in kept if key.startswith("work/")} == made
+
+
+def test_an_executor_of_another_package_writes_into_a_storage(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("ODD_SEED", "0")
+    install(site, "executor.odd = odd_executor:OddExecutor")
+    run = build(sources, address, *OPTIONS, "--executor", "odd", workers=2)  # type: ignore[arg-type]
+    assert (run.code, run.lines[0]) == (0, f"odd: 2 at a time into {address.rpartition('/')[2]}")
+    assert downloaded(address, tmp_path / "downloaded") == undisturbed
 
 
 def open_anew() -> None:

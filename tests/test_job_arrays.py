@@ -68,6 +68,33 @@ def test_ranks_in_any_order_and_one_of_them_twice_give_the_bytes_of_a_single_bui
     assert tree_digest(out) == undisturbed
 
 
+def test_assembling_makes_no_tile(sources: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    nothing = build(sources, out, *OPTIONS, "--assemble")
+    assert (nothing.code, len(nothing.lines)) == (1, 1)
+    assert nothing.err.startswith("rsvqa: 12 of 12 tiles are not done, ")
+    for shard_of in ("0/3", "2/3"):
+        assert rank(sources, out, shard_of).code == 0
+    before = tree_digest(out)
+    for words, said in (
+        (("--assemble",), "4 of 12 tiles are not done, "),
+        (("--assemble", "--seed", 1), "holds an unfinished build made otherwise: seed was 0, is 1"),
+        (("--assemble", "--overwrite"), "--assemble finishes what is there, and --overwrite removes it: choose one"),
+        (("--assemble", "--shard-of", "1/3"), "a rank makes tiles and --assemble makes none"),
+    ):
+        run = build(sources, out, *OPTIONS, *words)
+        assert run.code in (1, 2)
+        assert said in run.err
+        assert tree_digest(out) == before
+    assert rank(sources, out, "1/3").code == 0
+    run = build(sources, out, *OPTIONS, "--assemble")
+    assert (run.code, run.err) == (0, "12 of 12 tiles are done already\n")
+    assert tree_digest(out) == undisturbed
+    again = build(sources, out, *OPTIONS, "--assemble")
+    assert again.code == 0
+    assert "is finished already" in again.out
+
+
 def test_ranks_at_the_same_time_and_what_none_has_done(
     sources: Path, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:

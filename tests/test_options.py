@@ -287,7 +287,8 @@ def test_what_is_no_folder_of_this_machine_is_refused_before_anything_is_done(
     words = [word for other in others for word in ([other.opts[0], "1"] if other.opts[0].startswith("-") else ["1"])]
     run = rsvqa(*name.split(), *words, f"--{option.name}", address)
     assert run.code == 1
-    assert run.lines[-1].startswith(f"rsvqa: {address.replace('file:///', 'file://')} is no folder of this machine")
+    refused = "s3://: it names no bucket" if address == "s3://" else f"{address} is no folder of this machine"
+    assert run.lines[-1].startswith(f"rsvqa: {refused.replace('file:///', 'file://')}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -302,6 +303,7 @@ READS = [
     for name, command in COMMANDS.items()
     for option in command.params
     if not getattr(option, "is_flag", False) and option.name not in ("src", "out", "show", "store", "replies_out")
+    if (name, option.name) not in (("annotate", "data"), ("select", "data"), ("select", "target"))
 ]
 
 
@@ -337,6 +339,13 @@ def test_the_address_of_what_is_refused_is_shown_as_it_was_given(
     monkeypatch.chdir(tmp_path)
     assert rsvqa(*words.split()).lines == [ELSEWHERE.format(address)]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+@pytest.mark.parametrize("words", ["build --out o --src x --labels", "audit", "train --out o --init x --data"])
+def test_an_address_without_a_bucket_is_told_so(scheme: str, words: str) -> None:
+    (line,) = rsvqa(*words.split(), f"{scheme}:///").lines
+    assert line == f"rsvqa: {scheme}://: it names no bucket; expected an address such as {scheme}://bucket/folder"
 
 
 def test_settings_and_functions_refuse_what_lies_in_a_storage(tmp_path: Path) -> None:

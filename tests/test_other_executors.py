@@ -22,7 +22,7 @@ class OddExecutor:
     def __init__(self, settings, *, out, reporter):
         self.reporter = reporter
         self.chance = random.Random(os.environ["ODD_SEED"])
-        reporter.note("odd", f"odd: {settings.workers} at a time into {out.name}")
+        reporter.note("odd", f"odd: {settings.workers} at a time into {str(out).rpartition('/')[2]}")
 
     def __enter__(self):
         return self

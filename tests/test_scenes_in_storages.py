@@ -70,6 +70,23 @@ def test_what_lies_below_a_prefix_is_found_with_the_ids_of_a_folder(place: str, 
     assert find_scenes(f"/vsi{kind}/{CONTAINER}/in", is_label=lambda *_: True).candidates == ()
 
 
+def test_files_that_may_be_labels_are_told_of(place: str, tmp_path: Path) -> None:
+    farm = FARM._replace(name="farm", width=300, height=300)
+    labels = make_scene(tmp_path / "scenes", farm).with_suffix(".geojson")
+    for name in ("masks/farm.png", "farm.aux.xml", "readme.txt", "shapes.zip", ".hidden/a.geojson", "farm_mask.tif"):
+        (tmp_path / "scenes" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "scenes" / name).write_bytes(b"x")
+    upload(tmp_path / "scenes", f"{place}/labelled")
+    run = build(f"{place}/labelled/", tmp_path / "set", "--tasks", "OC")
+    said = (
+        f"{place}/labelled/: 3 files that may be labels (farm.geojson the first) are not read from a storage: copy "
+        "them into a folder of this machine, and give it as --labels"
+    )
+    assert (run.code, [line for line in run.lines if "labels" in line]) == (0, [said])
+    near = build(f"{place}/labelled/", tmp_path / "near", "--tasks", "OC", "--labels", labels)
+    assert (near.code, [line for line in near.lines if "may be labels" in line]) == (0, [])
+
+
 def test_what_is_not_there_is_refused_in_one_line(place: str) -> None:
     reason = r"(there is no such folder, or it is not yours to see|.*The specified bucket does not exist.*)"
     for src in (f"{place}/nothing/", f"{place.partition(':')[0]}://nobody-has-this/in/"):

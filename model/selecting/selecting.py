@@ -37,6 +37,7 @@ from rsvqa.rsvqa_builder.dataset.rows import Column
 from rsvqa.rsvqa_builder.dataset.shards import NoShardsError
 from rsvqa.rsvqa_builder.files import hash_folder, write_atomically
 from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter, SilentReporter
+from rsvqa.rsvqa_builder.tiles.bucket_copy import near_copy
 from rsvqa.rsvqa_builder.tiles.dedup import (
     ExcludedImages,
     ImagePrint,
@@ -94,16 +95,18 @@ def select(
     world = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if not world.is_main_process:
         reporter = SilentReporter()  # one process speaks
-    folders, target_folders = settings.folders
+    work = out.with_name(f"{out.name}.work")
+    with world.local_main_process_first():
+        near = _near(settings, work / "data", reporter)
+    folders, target_folders = near.folders
     listed = list_samples(folders, split="train")
     target_listed = _target_samples(target_folders)
     _refuse_benchmarks(settings, target_listed)
-    work = out.with_name(f"{out.name}.work")
     if dry_run and settings.warm_up:
         raise TrainingError(
             "`dry_run` trains nothing, so there are no adapters to time: leave `warm_up` away, or run it"
         )
-    folder = _warmed_up(settings, work, reporter) if settings.warm_up else settings.model
+    folder = _warmed_up(near, work, reporter) if settings.warm_up else settings.model
     start = load_adapted(folder)
     candidates = _fitting(listed, settings, start)
     target = _fitting(_draw(target_listed, settings), settings, start)
@@ -127,6 +130,15 @@ def select(
     write_atomically(out.with_suffix(".json"), (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode())
     write_selection_page(out.with_suffix(".html"), selection, report)
     return report
+
+
+def _near(settings: SelectionSettings, folder: Path, reporter: Reporter) -> SelectionSettings:
+    """Return the settings with data sets of object storages copied to this machine."""
+    places = {
+        name: tuple(str(near_copy(one, folder, reporter=reporter)) for one in getattr(settings, name))
+        for name in ("data", "target")
+    }
+    return settings.model_copy(update=places)
 
 
 # --- what is compared with what ---

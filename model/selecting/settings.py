@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from rsvqa.annotation.task_names import parse_task_names
-from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings
+from rsvqa.rsvqa_builder.config import ADDRESSES, COMMAS, FILE_ONLY, StageSettings
 
 Measure = Literal["influence", "similarity", "loss", "length", "random"]
 """What candidates are ranked by; all but `influence` are there to be compared with it."""
@@ -17,9 +17,9 @@ Measure = Literal["influence", "similarity", "loss", "length", "random"]
 class SelectionSettings(StageSettings):
     """All that decides which questions are kept."""
 
-    data: Annotated[tuple[str, ...], COMMAS, Field(min_length=1)]
-    """Data sets of candidates, whose split train is ranked."""
-    target: Annotated[tuple[str, ...], COMMAS, Field(min_length=1)]
+    data: Annotated[tuple[str, ...], COMMAS, ADDRESSES, Field(min_length=1)]
+    """Data sets of candidates (also s3://, gs://, az://), whose split train is ranked."""
+    target: Annotated[tuple[str, ...], COMMAS, ADDRESSES, Field(min_length=1)]
     """Data sets whose questions shall be answered better.
 
     Their split val, or train where there is none.

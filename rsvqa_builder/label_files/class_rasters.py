@@ -21,7 +21,7 @@ from rsvqa.rsvqa_builder.label_files.identity import ScenePaths, either
 from rsvqa.rsvqa_builder.label_files.layouts import bare_stem
 from rsvqa.rsvqa_builder.scenes.ground_control import GroundControl
 from rsvqa.rsvqa_builder.scenes.pairs import same_crs
-from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster
+from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, read_surely
 from rsvqa.rsvqa_builder.scenes.rendering import read_raw, sample_windows
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
@@ -105,19 +105,23 @@ def find_class_rasters(scenes: Sequence[Scene], sample_all: SampleAll | None = N
 
 def few_values(scene: Scene) -> tuple[int, ...] | None:
     """Return the values of a class raster, from samples of the scene; None when it is a picture or cannot be read."""
-    values: NDArray[Any] = np.zeros(0, np.int64)
-    num_equal = num_pairs = 0
     try:
-        with open_raster(scene.path) as dataset:
-            for window in sample_windows(scene):
-                packed = _packed(read_raw(dataset, scene, window)[0])
-                values = np.union1d(values, packed)
-                if values.size > MAX_VALUES:
-                    return None
-                num_equal += int((packed[:, 1:] == packed[:, :-1]).sum())
-                num_pairs += packed[:, 1:].size
+        return read_surely(scene.path, lambda: _few_values(scene))
     except SceneError:
         return None  # its preparation says why
+
+
+def _few_values(scene: Scene) -> tuple[int, ...] | None:
+    values: NDArray[Any] = np.zeros(0, np.int64)
+    num_equal = num_pairs = 0
+    with open_raster(scene.path) as dataset:
+        for window in sample_windows(scene):
+            packed = _packed(read_raw(dataset, scene, window)[0])
+            values = np.union1d(values, packed)
+            if values.size > MAX_VALUES:
+                return None
+            num_equal += int((packed[:, 1:] == packed[:, :-1]).sum())
+            num_pairs += packed[:, 1:].size
     if values.size > SURELY_FEW and num_equal < MIN_EQUAL * num_pairs:
         return None
     return tuple(int(value) for value in values)

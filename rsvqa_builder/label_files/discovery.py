@@ -384,6 +384,17 @@ def _is_label_name(path: Path, *, is_for_labels: bool) -> bool:
     return formats.is_label_suffix(path, in_folder_of_labels=is_for_labels)
 
 
+def may_be_labels(name: str) -> bool:
+    """Tell by its name alone, from the source folder on, whether a file may hold labels."""
+    path = Path(name)
+    if any(part.startswith(".") for part in path.parts):
+        return False
+    is_for_labels = any(map(is_label_folder, path.parts[:-1]))
+    return _is_label_name(path, is_for_labels=is_for_labels) or (
+        formats.is_raster(path) and is_label_raster(name) and not is_picture_of_labels(path.stem)
+    )
+
+
 def _stem(path: Path) -> str:
     """Return the stem; "place.osm.pbf" is "place"."""
     return formats.stem(path)

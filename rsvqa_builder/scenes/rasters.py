@@ -10,11 +10,13 @@ import logging
 import os
 import re
 import threading
+import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from xml.sax.saxutils import unescape
 
 import numpy as np
 import rasterio
@@ -24,6 +26,8 @@ from rasterio.io import DatasetReader
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.scenes.tiff_header import TiffHeader, read_tiff_header
+
+Result = TypeVar("Result")
 
 MAX_BANDS = 1024
 """More is a bomb: hyperspectral sensors have a few hundred bands."""
@@ -41,7 +45,23 @@ GDAL_SETTINGS: dict[str, Any] = {
     "GDAL_HTTP_RETRY_DELAY": "1",  # seconds
 }
 
+NETWORK_SETTINGS = {
+    # curl alone waits for ever for a connection that says nothing
+    "GDAL_HTTP_CONNECTTIMEOUT": "20",  # seconds
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",  # bytes per second
+    "GDAL_HTTP_LOW_SPEED_TIME": "60",  # seconds
+}
+"""Of rasters that are read over a network; the environment goes before them."""
+
 _REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?/")
+
+_NETWORKS = ":".join(f"/vsi{kind}/" for kind in ("curl", "s3", "gs", "az", "adls", "oss", "swift", "hdfs", "webhdfs"))
+"""All that `_REMOTE` finds, as GDAL wants it."""
+
+WAITS_S = (0.2, 1.0, 3.0)
+"""Before the other tries at a raster that is read over a network."""
+
+_SOURCE = re.compile(r"<SourceFilename[^>]*>([^<]+)<")
 
 _DAMAGE = re.compile(
     r"premature|corrupt|truncat|decode:|decoding error|line length mismatch|incorrect count|bad code|read error",
@@ -54,6 +74,62 @@ _HARMLESS = re.compile(r"extraneous bytes before marker", re.IGNORECASE)
 
 class SceneError(RsvqaError):
     """A raster cannot be used as a scene; `str()` is the reason without the path."""
+
+
+class UnreachableError(RsvqaError):
+    """A raster that was there before cannot be reached: the network or the keys are at fault, not the raster."""
+
+
+def read_surely(path: str, read: Callable[[], Result]) -> Result:
+    """Return what `read` makes of a raster; where that fails over a network, other tries say what is at fault.
+
+    GDAL has repeated requests by then that a busy storage refused, and remembers what it could not get: each other try
+    asks for all of it anew. A scene must not be left out because keys have expired, or connections break.
+
+    Raises:
+        SceneError: of `read`; the raster is at fault, as it can be opened and still cannot be read.
+        UnreachableError: it cannot be reached at all any more.
+    """
+    try:
+        return read()
+    except SceneError as error:
+        if not (far := _remote_parts(path)):
+            raise
+        reason = error
+    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=_NETWORKS):
+        for wait in WAITS_S:
+            time.sleep(wait)
+            for part in far:  # what GDAL remembers of a file goes when it is closed
+                with suppress(SceneError), open_raster(part):
+                    pass
+            try:
+                return read()
+            except SceneError as error:
+                reason = error
+                for part in far:
+                    _require_reached(part)
+    raise reason
+
+
+def _remote_parts(path: str) -> list[str]:
+    """Return what of a raster is read over a network: itself, or sources of a virtual raster."""
+    if is_remote(path):
+        return [path]
+    if not (path.endswith(".vrt") and is_local_file(path)):
+        return []
+    stated = _SOURCE.findall(Path(path).read_text("utf-8", errors="replace"))
+    return [part for part in map(unescape, dict.fromkeys(stated)) if is_remote(part)]
+
+
+def _require_reached(path: str) -> None:
+    try:
+        with open_raster(path):
+            return
+    except SceneError as error:
+        raise UnreachableError(
+            f"cannot reach {path} any more: it {error}. What is done is kept: repeat the command once it can be read, "
+            "or leave the file out of `src`"
+        ) from error
 
 
 def is_remote(path: str) -> bool:
@@ -80,6 +156,7 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
     if is_remote(path):
         # Listing the folder of a remote file can take minutes. Sidecar files are then not seen.
         settings["GDAL_DISABLE_READDIR_ON_OPEN"] = "EMPTY_DIR"
+        settings |= {name: os.environ.get(name, value) for name, value in NETWORK_SETTINGS.items()}
         if key := os.environ.get("AZURE_STORAGE_KEY"):  # as Azure's own tools call what GDAL does not know by that name
             settings["AZURE_STORAGE_ACCESS_KEY"] = os.environ.get("AZURE_STORAGE_ACCESS_KEY", key)
     with rasterio.Env(**settings), _open_quietly(path) as dataset:

@@ -105,8 +105,12 @@ def _is_yes(name: str) -> bool:
 
 def _reason(error: Exception) -> str:
     """Return the first line of a message, of a storage of Google what the server said."""
-    first = next(iter(str(error).splitlines()), type(error).__name__)
+    from rsvqa.rsvqa_builder.storages import reason_of
+
+    first = reason_of(error)
     if isinstance(error, FileNotFoundError) or first.startswith("No such file"):
         return "there is no such folder, or it is not yours to see"
+    if "PermanentRedirect" in first or "HTTP status 301" in first:
+        return f"{first}; the bucket is in another region, say which by AWS_REGION"
     found = _GOOGLES_REASON.search(first)
     return found["reason"] if found else first

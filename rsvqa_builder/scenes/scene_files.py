@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.addresses import without_keys
 from rsvqa.rsvqa_builder.scenes.remote_folders import ListingError, list_folder
 from rsvqa.rsvqa_builder.scenes.stac import StacScene, is_stac, read_stac
 
@@ -41,6 +42,7 @@ _SCHEMES = {
 _ARCHIVE = re.compile(r"^/vsizip/(?P<archive>.+?\.zip)(?:/(?P<inside>.*))?$", re.IGNORECASE)
 _REMOTE_FOLDER = re.compile(r"/vsi(s3|gs|az)/|/vsicurl/.*/$")
 """Where a path without a raster's suffix is a folder; an address of the web may be a raster by any name."""
+_NO_BUCKET = re.compile(r"/vsi(s3|gs|az)/(?:/|$)")
 _GLOB_SIGNS = re.compile(r"[*?\[]")
 
 
@@ -67,7 +69,8 @@ class LeftOut(NamedTuple):
     def to_json(self) -> dict[str, str]:
         """Return its entry in a report; a reason that repeats the path, as GDAL's do, has the file's name there."""
         name = PurePosixPath(self.path).name
-        return {"path": self.path, "reason": self.reason.replace(self.path, name) if name else self.reason}
+        reason = self.reason.replace(self.path, name) if name else self.reason
+        return {"path": without_keys(self.path), "reason": without_keys(reason)}
 
 
 class FoundScenes(NamedTuple):
@@ -79,6 +82,7 @@ class FoundScenes(NamedTuple):
         searched: what was looked for and where, for a message when there is nothing.
         catalogues: the files that say where the rasters are.
         unread: files that may be images, in formats that are not looked for, an entry per folder and format.
+        beside: names of the other files of a folder in a storage, which nobody looks into.
     """
 
     candidates: tuple[SceneFile, ...]
@@ -86,6 +90,7 @@ class FoundScenes(NamedTuple):
     searched: str
     catalogues: tuple[str, ...]
     unread: tuple[LeftOut, ...]
+    beside: tuple[str, ...]
 
 
 class _Named(NamedTuple):
@@ -117,10 +122,13 @@ def find_scenes(src: str, *, is_label: IsLabel) -> FoundScenes:
     archive = _ARCHIVE.match(path)
     if archive and PurePosixPath(path).suffix.lower() not in RASTER_SUFFIXES and Path(archive["archive"]).is_file():
         return _from_archive(archive["archive"], archive["inside"] or "", is_label)
+    if found := _NO_BUCKET.match(path):
+        raise SourceError(f"`src` {src}: it names no bucket; expected an address such as {found[1]}://bucket/folder/")
     if _REMOTE_FOLDER.match(path) and not _is_raster_name(PurePosixPath(path).name):
         return _from_store(src, path, is_label)
     if path.startswith("/vsi"):
-        return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}", (), ())
+        known = without_keys(path)
+        return FoundScenes((SceneFile(path, _stem(PurePosixPath(known).name)),), (), f"the raster {known}", (), (), ())
     local = Path(path)
     if local.is_dir():
         return _from_folder(local, is_label)
@@ -129,7 +137,7 @@ def find_scenes(src: str, *, is_label: IsLabel) -> FoundScenes:
             return _from_list(local)
         if is_stac(local):
             return _from_stac(local)
-        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}", (), ())
+        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}", (), (), ())
     if _GLOB_SIGNS.search(path):
         return _from_glob(path, is_label)
     raise SourceError(f"`src` {src}: no such file or folder (looked in {local.absolute().parent})")
@@ -170,7 +178,7 @@ def _found(
     if unread and not ordered:
         searched = "; ".join([searched, *(f"in {path}, {reason}" for path, reason in unread)])
     by_id = tuple(sorted(candidates, key=lambda file: file.scene_id))
-    return FoundScenes(by_id, tuple(left_out), searched, (), unread)
+    return FoundScenes(by_id, tuple(left_out), searched, (), unread, ())
 
 
 def _others(named: Iterable[_Named], root: str, is_label: IsLabel) -> list[_Named]:
@@ -297,8 +305,8 @@ def _from_archive(archive: str, inside: str, is_label: IsLabel) -> FoundScenes:
 def _from_store(src: str, path: str, is_label: IsLabel) -> FoundScenes:
     """Return the rasters below a prefix of a bucket; folders of the web cannot be listed."""
     kind, _, place = path.removeprefix("/vsi").partition("/")
-    bucket, _, prefix = place.partition("/")
-    if kind == "curl" or not bucket:
+    prefix = place.partition("/")[2]
+    if kind == "curl":
         raise SourceError(
             f"`src` {src}: it names no raster ({_suffixes()}), and folders are listed on s3://, gs:// and az:// only; "
             "give a text list of addresses"
@@ -322,7 +330,8 @@ def _from_store(src: str, path: str, is_label: IsLabel) -> FoundScenes:
         entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}", entry.path)
     ]
     searched = f"rasters ({_suffixes()}) below {src}, which has {len(names):,} files"
-    return _found(rasters, left_out, searched, _others(named, own_name, is_label))
+    found = _found(rasters, left_out, searched, _others(named, own_name, is_label))
+    return found._replace(beside=tuple(entry.name for entry in named if entry not in set(rasters)))
 
 
 def _is_path(key: str) -> bool:
@@ -353,7 +362,12 @@ def _from_list(file: Path) -> FoundScenes:
             inside.append(_Named(str(local), name))
         else:
             elsewhere.append(str(local))
-    named = [*inside, *_shortest_names(dict.fromkeys(elsewhere), {entry.name for entry in inside})]
+    known: dict[str, str] = {}
+    for path in dict.fromkeys(elsewhere):
+        if known.setdefault(without_keys(path), path) != path:
+            left_out.append(LeftOut(path, f"it differs only by its keys from an entry before it in {file.name}"))
+    others = _shortest_names(known, {entry.name for entry in inside})
+    named = [*inside, *(entry._replace(path=known[entry.path]) for entry in others)]
     return _found(named, left_out, f"paths in the list {file.absolute()}")
 
 
@@ -385,6 +399,7 @@ def _from_stac(file: Path) -> FoundScenes:
         tuple(left_out),
         f"rasters of the STAC items of {file.absolute()}",
         content.files,
+        (),
         (),
     )
 

@@ -50,7 +50,7 @@ from rsvqa.rsvqa_builder.dataset.output import (
 )
 from rsvqa.rsvqa_builder.files import OutputError, move_file, write_atomically
 from rsvqa.rsvqa_builder.locks import FolderHeldError
-from rsvqa.rsvqa_builder.storages import open_storage
+from rsvqa.rsvqa_builder.storages import open_storage, reason_of
 from rsvqa.rsvqa_builder.tiles.bucket_lease import (
     LEASE,
     BucketLease,
@@ -251,10 +251,6 @@ def _copy(storage: fs.FileSystem, source: str, target: str, size: int) -> None:
         stream.close()
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def _ignore_missing(work: Callable[[], None]) -> None:
     try:
         _retried(work)
@@ -294,11 +290,15 @@ class OutputBucket:
         Raises:
             OutputError: it cannot, or it is.
         """
-        bucket = self.address.partition("://")[2].partition("/")[0]
+        bucket, *prefix = self.address.partition("://")[2].split("/")
+        if not {".", ".."}.isdisjoint(prefix):
+            raise OutputError(
+                f"cannot use {self.address}: in a storage '..' is a name like any other; give the place itself"
+            )
         try:
             found = open_storage(self.address).get_file_info(bucket).type
         except (OSError, ArrowException) as error:
-            raise OutputError(f"cannot use {self.address}: {_first_line(error)}") from error
+            raise OutputError(f"cannot use {self.address}: {reason_of(error)}") from error
         if found is fs.FileType.NotFound:
             raise OutputError(f"cannot use {self.address}: there is no bucket {bucket!r}, or it is not yours to see")
         self._lease = self._take_lease()
@@ -325,7 +325,7 @@ class OutputBucket:
                 if lease.is_own(self._final.get(lease.key)):
                     self._final.delete(lease.key)
         except OSError as error:
-            raise OutputError(f"cannot write to {self.address}: {_first_line(error)}") from error
+            raise OutputError(f"cannot write to {self.address}: {reason_of(error)}") from error
         self._note("unlocked", f"{self.address} is not locked, see to it that no other build writes there: {why}")
         return None
 

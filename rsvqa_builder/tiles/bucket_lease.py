@@ -19,7 +19,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -27,7 +27,7 @@ from typing import Any, Self
 from rsvqa.rsvqa_builder import locks
 from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.locks import FolderHeldError, holder_name, kernel, read_holder
-from rsvqa.rsvqa_builder.storages import open_conditional
+from rsvqa.rsvqa_builder.storages import open_conditional, reason_of
 
 LEASE = "_rsvqa_lock"
 """Not a name that begins as that of the work: pyarrow looks for a folder on Azure by the first name that does."""
@@ -61,7 +61,7 @@ class ConditionalObjects:
         try:
             return self._put(key, content, "create")
         except FileNotFoundError as error:
-            raise NoConditionsError(str(error).splitlines()[0]) from error
+            raise NoConditionsError(reason_of(error)) from error
 
     def update(self, key: str, content: bytes, version: dict[str, str]) -> dict[str, str]:
         """Store another content of an object of which `version` is the last, and return the new version.
@@ -80,48 +80,65 @@ class ConditionalObjects:
 
         Raises:
             FileNotFoundError: there is none.
+            NoConditionsError: the storage does not tell.
         """
-        from obstore import get
+        with _told():
+            from obstore import get
 
-        found = get(open_conditional(self.address), self._path(key))
-        return bytes(found.bytes()), _version(found.meta)
+            found = get(open_conditional(self.address), self._path(key))
+            return bytes(found.bytes()), _version(found.meta)
 
     def versions(self, prefix: str) -> dict[str, object]:
-        """Return the objects below a prefix, each with something that changes with it."""
-        from obstore import list as list_objects
+        """Return the objects below a prefix, each with something that changes with it.
 
+        Raises:
+            NoConditionsError: the storage does not tell.
+        """
         below = len(self._path(""))
-        listed = list_objects(open_conditional(self.address), self._path(prefix))
-        return {one["path"][below:]: (one["e_tag"], one["last_modified"]) for chunk in listed for one in chunk}
+        with _told():
+            from obstore import list as list_objects
+
+            listed = list_objects(open_conditional(self.address), self._path(prefix))
+            return {one["path"][below:]: (one["e_tag"], one["last_modified"]) for chunk in listed for one in chunk}
 
     def remove(self, key: str, version: dict[str, str]) -> None:
         """Remove an object if `version` is still its last one."""
-        from obstore import delete
-
         try:
             self.update(key, b"", version)
         except PlaceTakenError:
             return
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), _told():
+            from obstore import delete
+
             delete(open_conditional(self.address), self._path(key))
 
     def _put(self, key: str, content: bytes, mode: Any) -> dict[str, str]:  # noqa: ANN401  their type is for type checkers only
-        try:
+        with _told():
             from obstore import exceptions, put
-        except ImportError as error:
-            raise NoConditionsError(f"{error}: pip install obstore") from error
-        try:
-            return _version(put(open_conditional(self.address), self._path(key), content, mode=mode))
-        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            raise PlaceTakenError(key) from error
-        except FileNotFoundError:
-            raise
-        except (exceptions.BaseError, OSError, ValueError) as error:
-            raise NoConditionsError(str(error).splitlines()[0]) from error
+
+            try:
+                return _version(put(open_conditional(self.address), self._path(key), content, mode=mode))
+            except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+                raise PlaceTakenError(key) from error
 
     def _path(self, key: str) -> str:
         path = self.address.partition("://")[2].partition("/")[2]
         return f"{path}/{key}" if path else key
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tell of all that goes wrong in one way, but for what is not there."""
+    try:
+        from obstore import exceptions
+    except ImportError as error:
+        raise NoConditionsError(f"{error}: pip install obstore") from error
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (exceptions.BaseError, OSError, ValueError) as error:
+        raise NoConditionsError(reason_of(error)) from error
 
 
 def _version(found: Any) -> dict[str, str]:  # noqa: ANN401  a mapping of their own

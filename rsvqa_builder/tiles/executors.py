@@ -80,12 +80,13 @@ class Executor(Protocol):
 class ExecutorFactory(Protocol):
     """What an entry point `executor.NAME` leads to: most simply a class of executors."""
 
-    def __call__(self, settings: ExecutionSettings, *, out: Path, reporter: Reporter) -> Executor:
+    def __call__(self, settings: ExecutionSettings, *, out: Path | str, reporter: Reporter) -> Executor:
         """Return an executor.
 
         Args:
             settings: how many units at a time, and for how long each.
-            out: folder of the build, which every worker has to see under the same path.
+            out: folder of the build, which every worker has to see under the same path; or its address in an object
+                storage ("s3://bucket/prefix"), which every worker has to reach by keys of its own.
             reporter: hears what a person should know.
         """
         ...
@@ -220,7 +221,7 @@ def make_executor(num_workers: int) -> ProcessPool | InProcessExecutor:
     return ProcessPool(num_workers) if num_workers else InProcessExecutor()
 
 
-def open_executor(settings: ExecutionSettings, *, out: Path, reporter: Reporter) -> Executor:
+def open_executor(settings: ExecutionSettings, *, out: Path | str, reporter: Reporter) -> Executor:
     """Return the executor that the settings name; fields as in `ExecutorFactory`.
 
     Raises:

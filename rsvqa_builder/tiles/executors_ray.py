@@ -47,6 +47,9 @@ _UNITS_PER_PROCESS = 200
 _OBJECT_STORE_BYTES = 200 * 2**20
 """Of a cluster of our own: receipts are small, the memory is GDAL's."""
 _CONNECT_S = 10.0
+_SETTINGS = b"\x04"
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + bytes(5)
+"""How a client of gRPC begins; a server answers by a frame of settings at once (RFC 9113, 3.4)."""
 _EMPTY_S = 20.0
 """A cluster that has no processor for so long is refused at the start."""
 _DESERTED_S = 600.0
@@ -80,7 +83,7 @@ class RayExecutor:
         self,
         settings: ExecutionSettings,
         *,
-        out: Path,
+        out: Path | str,
         reporter: Reporter,
         patience: Patience | None = None,
     ) -> None:
@@ -285,9 +288,15 @@ def _see_that_somebody_listens(address: str) -> None:
     if not port.isdecimal():
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
-    except OSError as error:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S) as connection:
+            connection.sendall(_HELLO)
+            answer = connection.recv(len(_HELLO))
+    except (OSError, OverflowError) as error:
         raise ExecutorError(f"no Ray cluster answers at {address}: {error}") from error
+    if answer[3:4] != _SETTINGS and os.environ.get("RAY_USE_TLS", "0") == "0":
+        raise ExecutorError(
+            f"what answers at {address} is no Ray cluster: expected the port that its head was started with"
+        )
 
 
 def _first_line(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.tiles.dedup import ImagePrint
 from rsvqa.rsvqa_builder.tiles.store import WorkStore
 
@@ -91,6 +92,7 @@ class TileResult:
 
 _ADAPTER = TypeAdapter(TileResult)
 _PREFIX = "tiles"
+_NUM_LINES = 3
 _NUM_READERS = 16
 _READ_AHEAD = 256
 """Results that are read at once."""
@@ -119,7 +121,9 @@ class Journal:
             self.store.put(_image_key(job, key), encoded)
         record = _encode(result)
         check = _check(job, {key: len(encoded) for key, encoded in images.items()}, len(record))
-        self.store.put(_result_key(job, check), record, if_absent=True)
+        key = _result_key(job, check)
+        if not self.store.put(key, record, if_absent=True) and len(self.store.get(key)) != len(record):
+            self.store.put(key, record)  # a killed process has left a part of it, see `bucket.py`
         self._checks[job] = check
 
     def done(self, jobs: Collection[str]) -> set[str]:
@@ -140,12 +144,12 @@ class Journal:
         with ThreadPoolExecutor(_NUM_READERS) as threads:  # over a network each waits for its own file
             for start in range(0, len(jobs), _READ_AHEAD):
                 for content in threads.map(self._get, jobs[start : start + _READ_AHEAD]):
-                    head, offer, _ = content.split(b"\n")
+                    head, offer, _ = content
                     yield json.loads(head), json.loads(offer)
 
     def read(self, job: str) -> TileResult:
         """Return the result of a finished tile."""
-        head, offer, bulk = map(json.loads, self._get(job).split(b"\n"))
+        head, offer, bulk = map(json.loads, self._get(job))
         candidates = tuple(_candidate(shared, own) for shared, own in zip(offer["candidates"], bulk, strict=True))
         prints = None if head["prints"] is None else {key: print_of(one) for key, one in head["prints"].items()}
         told = {**{name: head[name] for name in _HEAD}, **{name: offer[name] for name in _OFFER}}
@@ -167,8 +171,13 @@ class Journal:
         """Return one encoded image of a finished tile."""
         return self.store.get(_image_key(job, key))
 
-    def _get(self, job: str) -> bytes:
-        return self.store.get(_result_key(job, self.check_of(job)))
+    def _get(self, job: str) -> list[bytes]:
+        """Return the three lines of a result."""
+        key = _result_key(job, self.check_of(job))
+        lines = self.store.get(key).split(b"\n")
+        if len(lines) != _NUM_LINES:
+            raise OutputError(f"{self.store}/{key} is damaged: remove it, and repeat the command")
+        return lines
 
 
 def _encode(result: TileResult) -> bytes:

@@ -27,6 +27,7 @@ from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.report import LabelReport
+from rsvqa.rsvqa_builder.scenes.rasters import read_surely
 from rsvqa.rsvqa_builder.scenes.rendering import count_whole_reads, survey
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
@@ -162,7 +163,10 @@ class StageJob:
 def stage_scene(job: StageJob) -> Scene | Failure:
     """Return the scene, or its tiled copy where that saves decoding, or why there is none."""
     try:
-        return stage_if_needed(job.scene, job.windows, job.folder, num_stretch_reads=job.num_whole_reads)
+        return read_surely(
+            job.scene.path,
+            lambda: stage_if_needed(job.scene, job.windows, job.folder, num_stretch_reads=job.num_whole_reads),
+        )
     except SceneError as error:
         return Failure(str(error))
 
@@ -170,7 +174,7 @@ def stage_scene(job: StageJob) -> Scene | Failure:
 def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
     """Return the scene ready for its tiles, or why it cannot be used."""
     try:
-        return _prepare(job)
+        return read_surely(job.scene.path, lambda: _prepare(job))
     except SceneError as error:
         return Failure(str(error))
     finally:

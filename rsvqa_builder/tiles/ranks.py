@@ -75,7 +75,7 @@ def deal(jobs: Sequence[PrepareJob], pairs: Sequence[DatePair], rank: Rank) -> R
     most = sum(run.pixels for run in whole) / (RUNS_PER_RANK * rank.total)
     runs = [part for run in whole for part in _cut(run, most)]
     own: dict[str, list[Window]] = {}
-    loads = [(0, number) for number in range(rank.total)]
+    loads = [(0, number) for number in range(min(rank.total, len(runs)))]  # no run is left for further ones
     for run in sorted(runs, key=lambda run: -run.pixels):  # stable: equal ones in the order of the plan
         load, number = heapq.heappop(loads)
         heapq.heappush(loads, (load + run.pixels, number))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.label_files.class_rasters import ClassRaster, SampleAll, find_class_rasters
-from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, may_be_labels
 from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
 from rsvqa.rsvqa_builder.label_files.mask import knows_values
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
@@ -234,7 +234,7 @@ def _find_in(
         searched=found.searched,
         pairs=pairs.pairs,
         broken_pairs=pairs.left_out,
-        passed_over=(*found.unread, *_of_heights(elevations)),
+        passed_over=(*found.unread, *_of_heights(elevations), *_far_labels(source, found.beside)),
         orphans=(*_without_scene(masks, scenes), *orphans),
         inputs=_stat(inputs, Path(source.root)),
     )
@@ -297,6 +297,15 @@ def _of_heights(elevations: Sequence[str]) -> list[LeftOut]:
         LeftOut(folder, f"{len(names)} rasters of heights ({names[0]} the first) are neither scenes nor labels")
         for folder, names in of_folder.items()
     ]
+
+
+def _far_labels(source: Source, names: Sequence[str]) -> list[LeftOut]:
+    """Return a line on the files of a storage that would be labels in a folder, where the user gives no others."""
+    labels = [name for name in names if may_be_labels(name)]
+    if not labels or source.settings.labels:
+        return []
+    what = f"{len(labels):,} files that may be labels ({labels[0]} the first) are not read from a storage"
+    return [LeftOut(source.root, f"{what}: copy them into a folder of this machine, and give it as `labels`")]
 
 
 def _named_labels(labels: Sequence[str]) -> list[Path]:

@@ -28,6 +28,7 @@ from rsvqa.annotation.marks import Mark, draw_marks
 from rsvqa.annotation.questions import Question, fill_regions
 from rsvqa.annotation.stored_evidence import encode_evidence
 from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.scenes.rasters import read_surely
 from rsvqa.rsvqa_builder.scenes.rendering import Stretch, TilePixels, open_raster, read_tile
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -196,8 +197,11 @@ def _make_tile(job: TileJob, seconds: dict[str, float]) -> tuple[TileResult, dic
 
 
 def _read(work: SceneWork, window: Window) -> TilePixels:
-    with open_raster(work.scene.path) as dataset:
-        return read_tile(dataset, work.scene, work.stretch, window)
+    def read() -> TilePixels:
+        with open_raster(work.scene.path) as dataset:
+            return read_tile(dataset, work.scene, work.stretch, window)
+
+    return read_surely(work.scene.path, read)
 
 
 def _read_later(job: TileJob) -> tuple[TilePixels | None, Mapping[str, str]]:

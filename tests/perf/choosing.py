@@ -142,7 +142,7 @@ def make_samples(num_candidates: int, folder: Path) -> None:
         )
         name = f"{number:064x}"
         journal.write(name, result, {})
-        before, _, rest = journal._get(name).partition(b"DIGEST")
+        before, _, rest = b"\n".join(journal._get(name)).partition(b"DIGEST")
         between, _, after = rest.partition(b'"LOOK"')
         samples.append([base64.b64encode(part).decode() for part in (before, between, after)])
     (folder / "samples").write_text(json.dumps(samples))

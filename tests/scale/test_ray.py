@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -29,6 +30,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noq
 from rsvqa.rsvqa_builder import build as build_module  # noqa: E402
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings  # noqa: E402
 from rsvqa.rsvqa_builder.progress import QuietReporter  # noqa: E402
+from rsvqa.rsvqa_builder.tiles import executors_ray  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.executors import DIED_TWICE, Failure  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.executors_ray import RayExecutor  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.scheduling import Patience  # noqa: E402
@@ -142,6 +144,33 @@ def test_an_address_where_nobody_answers_is_one_line(tmp_path: Path, sources: Pa
     (line,) = run.lines
     assert line.startswith("rsvqa: no Ray cluster answers at 127.0.0.1:9: ")
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("said", [b"", b"220 mail.example.org\r\n"])
+def test_what_answers_and_is_no_cluster_is_one_line(
+    tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(executors_ray, "_CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.sendall(said)
+            ended.wait(60)
+            connection.close()
+
+        ended = threading.Event()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        run = build(sources, tmp_path / "set", "--executor", "ray", "--ray-address", address, workers=1)
+        ended.set()
+        thread.join()
+    reason = (
+        f"what answers at {address} is no Ray cluster: " if said else f"no Ray cluster answers at {address}: timed out"
+    )
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert run.err.startswith(f"rsvqa: {reason}")
 
 
 def test_the_address_of_a_ray_client_is_refused(tmp_path: Path, sources: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,15 @@ from rsvqa.model.trainer import TrainingError
 from rsvqa.model.training import train
 from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.dataset.kept import KeptError, read_kept
+from rsvqa.rsvqa_builder.dataset.output import seal
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.exporting.export import export_dataset
+from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 from tests.model.make_dataset import make_settings
 from tests.model.selecting.make_selection import make_colours, make_run
+from tests.moto_server import BUCKET, moto_bucket
 from tests.run_build import rsvqa
+from tests.test_buckets import open_anew
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
@@ -172,6 +177,27 @@ def test_a_dry_run_counts_and_writes_nothing(place: Path, tmp_path: Path) -> Non
     assert found["disk_mb"] == 0.0  # 15 × 2 × 256 × 2 bytes
     assert found["seconds"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_data_sets_in_a_storage_give_the_selection_of_folders(place: Path, tmp_path: Path) -> None:
+    with moto_bucket():
+        open_anew()
+        for name in ("candidates", "target"):
+            store, folder = BucketStore(f"s3://{BUCKET}/sets/{name}"), tmp_path / "sets" / name
+            shutil.copytree(place / name / "data", folder / "data")
+            (folder / "build.toml").touch()
+            seal(folder)
+            for path in folder.rglob("*.*"):
+                store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+        far = {
+            name: [f"s3://{BUCKET}/sets/{folder}"] for name, folder in (("data", "candidates"), ("target", "target"))
+        }
+        select(settings(place, **far, by="length"), tmp_path / "far.parquet")
+        report = json.loads((tmp_path / "far.json").read_text())
+    assert report["settings"]["data"] == far["data"]
+    select(settings(place, by="length"), tmp_path / "near.parquet")
+    assert rows_of(tmp_path / "far.parquet") == rows_of(tmp_path / "near.parquet")
+    assert read_kept(tmp_path / "far.parquet") == read_kept(tmp_path / "near.parquet")
 
 
 # --- other measures ---

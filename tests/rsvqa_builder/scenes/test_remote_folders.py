@@ -120,9 +120,14 @@ def test_keys_that_list_nothing_are_refused_at_once(
         find_scenes(src, is_label=lambda *_: False)
 
 
-@pytest.mark.parametrize("src", ["https://host/scenes/", "s3://", "gs://", "az://"])
-def test_folders_of_the_web_are_refused(src: str) -> None:
+def test_folders_of_the_web_are_refused() -> None:
     with pytest.raises(SourceError, match=r"folders are listed on s3://, gs:// and az:// only; give a text list of"):
+        find_scenes("https://host/scenes/", is_label=lambda *_: False)
+
+
+@pytest.mark.parametrize("src", ["s3://", "S3://", "gs://", "az:///", "s3:///in/a.tif", "/vsigs/"])
+def test_an_address_without_a_bucket_is_told_so(src: str) -> None:
+    with pytest.raises(SourceError, match=f"^`src` {src}: it names no bucket"):
         find_scenes(src, is_label=lambda *_: False)
 
 

@@ -67,6 +67,12 @@ def test_a_pair_of_dates_counts_twice_and_brings_its_later_scene_along() -> None
     assert sorted(three[0].scenes) == ["earlier", "later"]
 
 
+def test_ranks_beyond_the_tiles_have_nothing_however_many_there_are() -> None:
+    jobs = jobs_of(scene("a", 2, 1))
+    dealt = [deal(jobs, [], Rank(number, 10**15)) for number in (0, 1, 2, 10**15 - 1)]
+    assert [sum(map(len, one.windows.values())) for one in dealt] == [1, 1, 0, 0]
+
+
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=6),
     total=st.integers(1, 9),
