@@ -191,6 +191,7 @@ def _from_qgis(folder: Path, tiles: DrawnTiles) -> Iterator[_Found]:
             yield from _objects(raw, table, tile, rows=(row,), at=tile.region)
         if raw.num_outside:
             yield _Found(own[0], path.name, f"{raw.num_outside} objects lie outside the scene")
+        yield from (_Found(own[0], path.name, line) for line in _lost_attributes(raw))
 
 
 def _tile_of(geometry: BaseGeometry | None, frames: NDArray[np.object_]) -> int:
@@ -340,6 +341,13 @@ def _objects(
     if rows is None:
         for reason, count in raw.num_invalid.items():
             yield _Found(tile, f"{count} x", reason)
+        yield from (_Found(tile, "attributes", line) for line in _lost_attributes(raw))
+
+
+def _lost_attributes(raw: RawLabels) -> Iterator[str]:
+    """Say which values no task knows; the objects that have them are taken without."""
+    for value, count in raw.dropped_attributes.items():
+        yield f"{ascii(value)[1:-1]}, which no task knows; {count} x, of objects that are taken without it"
 
 
 def _drawn(raw: RawLabels, row: int, table: ClassTable, at: tuple[int, int]) -> DrawnObject:

@@ -317,6 +317,22 @@ def test_cvat_and_back(tmp_path: Path) -> None:
 NAMES = ("class_names", "geometries")
 
 
+def test_an_attribute_that_no_task_knows_is_told_and_its_object_is_taken(tmp_path: Path) -> None:
+    data = make_data(tmp_path)
+    export_tiles(data, tmp_path / "cvat", "cvat")
+    boxes = [
+        f'<box label="car" occluded="0" xtl="{x}" ytl="20" xbr="{x + 20}" ybr="50" z_order="0">'
+        f'<attribute name="colour">{colour}</attribute></box>'
+        for x, colour in ((10, "mauve"), (40, "red"), (70, "mauve"))
+    ]
+    name = sorted((tmp_path / "cvat" / "images").iterdir())[0].name
+    counts = take(data, cvat_file(data, name, *boxes), "cvat")
+    assert counts.imported == 3
+    assert [line.partition(": ")[2] for line in counts.refused] == [
+        "attributes: colour: mauve, which no task knows; 2 x, of objects that are taken without it"
+    ]
+
+
 def test_a_file_of_other_images_is_refused(tmp_path: Path) -> None:
     data = make_data(tmp_path)
     with pytest.raises(ReviewError, match=r"names no tile of the data set: expected images such as port"):
