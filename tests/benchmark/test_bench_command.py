@@ -321,7 +321,7 @@ def test_data_are_opened_while_the_packages_of_models_are_imported(
 
     monkeypatch.setattr(api, "import_module", import_module)
     monkeypatch.setattr(runner, "open_dataset", open_dataset)
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(ModelError, match="there is no folder"):
         api.bench(model=str(tmp_path / "none"), data=str(data), out=tmp_path / "run")
     assert order == ["data", "rsvqa.model.registration"]
 

@@ -73,10 +73,13 @@ def wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from nltk.corpus.util import LazyCorpusLoader
 
     monkeypatch.setattr("nltk.data.path", [str(write_wordnet(tmp_path / "nltk_data"))])
-    monkeypatch.setattr("nltk.corpus.wordnet", LazyCorpusLoader("wordnet", WordNetCorpusReader, None))
+    reader = LazyCorpusLoader("wordnet", WordNetCorpusReader, None)
+    monkeypatch.setattr("nltk.corpus.wordnet", reader)
     open_answers._similarity.cache_clear()
     yield
     open_answers._similarity.cache_clear()
+    for file in vars(reader).get("_data_file_map", {}).values():  # nltk leaves them open
+        file.close()
 
 
 def relisted(path: Path, changes: Sequence[Mapping[str, Any]]) -> None:
