@@ -88,7 +88,7 @@ def _open_s3(bucket: str) -> fs.FileSystem:
     options: dict[str, Any] = {"region": region or "us-east-1", "endpoint_override": endpoint}
     try:
         return fs.S3FileSystem(**options, allow_delayed_open=True)  # a small object is one request
-    except TypeError:  # pyarrow < 18
+    except TypeError:  # pyarrow < 21
         return fs.S3FileSystem(**options)
 
 
