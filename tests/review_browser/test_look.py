@@ -94,7 +94,8 @@ def test_where_no_scene_is_at_hand_the_stored_image_is_stretched(
     page.fill("input[name=reviewer]", "ann")
     page.keyboard.press("Enter")
     page.wait_for_selector("#look-button")
-    page.wait_for_function("() => document.getElementById('loading').hidden")
+    # keys count from then on
+    page.wait_for_function("() => window.rsvqaDraw ?? document.querySelector('textarea.question')")
     page.wait_for_timeout(300)
     page.keyboard.press("g" if has_questions else "t")  # a wide dialog, which leaves no trace
     page.wait_for_selector("dialog.wide[open]")
