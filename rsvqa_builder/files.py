@@ -300,6 +300,12 @@ def _lock(folder: Path) -> int | None:
     return descriptor
 
 
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of what a file holds, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def hash_folder(folder: Path, suffixes: Collection[str] = ()) -> str:
     """Return a hash, hexadecimal, of the files of a checkpoint; `suffixes` are those that count, all by default.
 

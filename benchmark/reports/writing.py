@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +27,7 @@ from rsvqa.benchmark.scores.measures import Measured, measure
 from rsvqa.benchmark.scores.results import Costs, JudgeResult, Results, write_results
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from rsvqa.benchmark.scores.scoring import judged_score, score_reply
-from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.files import hash_file, write_atomically
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 
 TABLE_FILE = "tasks.csv"
@@ -119,8 +118,7 @@ def table_csv(results: Results) -> str:
 
 def _sha256_of_samples(run: Path) -> str:
     try:
-        with (run / SAMPLES_FILE).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(run / SAMPLES_FILE)
     except OSError as error:
         raise NothingToScoreError(
             f"{run} has no replies: {SAMPLES_FILE} ({error.strerror}); run `rsvqa bench` first"

@@ -14,7 +14,6 @@ stay below `.rsvqa/`. They are worth nothing to a build of other settings, which
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -29,6 +28,7 @@ import tomli_w
 
 from rsvqa.rsvqa_builder.files import (
     OutputError,
+    hash_file,
     missing_folders,
     move_file,
     remove_leftovers,
@@ -353,7 +353,7 @@ def seal(folder: Path, shards: Sequence[StoredShard] = ()) -> None:
     """
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in _UNSEALED]
     with ThreadPoolExecutor() as threads:  # hashing lets other threads work
-        digests = list(threads.map(_sha256, files))
+        digests = list(threads.map(hash_file, files))
     marker = tomllib.loads((folder / MARKER).read_text("utf-8"))
     stated = {
         file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": digest}
@@ -431,16 +431,11 @@ def verified_files(folder: Path) -> dict[str, str | None]:
     if missing:
         raise OutputError(f"{folder / missing[0]} is missing, and {MARKER} names it: copy the data set again")
     with ThreadPoolExecutor() as threads:
-        found = threads.map(_sha256, [folder / name for name in digests])
+        found = threads.map(hash_file, [folder / name for name in digests])
         for (name, digest), now in zip(digests.items(), found, strict=True):
             if now != digest:
                 raise OutputError(f"{folder / name} is not the file that {MARKER} tells of: copy the data set again")
     return {**digests, **{name: None for name in _UNSEALED if (folder / name).is_file()}}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:

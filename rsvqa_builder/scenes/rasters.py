@@ -53,10 +53,8 @@ NETWORK_SETTINGS = {
 }
 """Of rasters that are read over a network; the environment goes before them."""
 
-_REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?/")
-
-_NETWORKS = ":".join(f"/vsi{kind}/" for kind in ("curl", "s3", "gs", "az", "adls", "oss", "swift", "hdfs", "webhdfs"))
-"""All that `_REMOTE` finds, as GDAL wants it."""
+_NETWORKS = ("curl", "s3", "gs", "az", "adls", "oss", "swift", "hdfs", "webhdfs")
+_REMOTE = re.compile(rf"/vsi({'|'.join(_NETWORKS)})(_streaming)?/")
 
 WAITS_S = (0.2, 1.0, 3.0)
 """Before the other tries at a raster that is read over a network."""
@@ -96,7 +94,7 @@ def read_surely(path: str, read: Callable[[], Result]) -> Result:
         if not (far := _remote_parts(path)):
             raise
         reason = error
-    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=_NETWORKS):
+    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=":".join(f"/vsi{kind}/" for kind in _NETWORKS)):
         for wait in WAITS_S:
             time.sleep(wait)
             for part in far:  # what GDAL remembers of a file goes when it is closed

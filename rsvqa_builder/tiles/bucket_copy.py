@@ -6,13 +6,12 @@ data set has been replaced meanwhile is no copy.
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, TIMINGS, WORK, is_own_file
-from rsvqa.rsvqa_builder.files import OutputError, bucket_address, require_here, whole_file, write_atomically
+from rsvqa.rsvqa_builder.files import OutputError, bucket_address, hash_file, require_here, whole_file, write_atomically
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 
@@ -44,7 +43,7 @@ def near_copy(data: Path | str, folder: Path, *, reporter: Reporter) -> Path:
             old.unlink()
     reporter.note("copying", f"{address} is copied to {target}: {len(digests):,} files")
     for name, digest in digests.items():
-        if not ((target / name).is_file() and _sha256(target / name) == digest):
+        if not ((target / name).is_file() and hash_file(target / name) == digest):
             _copy(store, name, target / name, digest)
     if _marker_of(store) != marker:
         raise OutputError(f"{address} has been replaced while it was copied: repeat the command")
@@ -82,13 +81,8 @@ def _copy(store: BucketStore, name: str, path: Path, digest: str | None) -> None
     try:
         with whole_file(path) as partial:
             store.get_file(name, partial)
-            if digest is not None and _sha256(partial) != digest:
+            if digest is not None and hash_file(partial) != digest:
                 raise OutputError(f"{store}/{name} is not the file that {MARKER} tells of: upload the data set again")
     except FileNotFoundError:
         if digest is not None:
             raise OutputError(f"{store}/{name} is missing, and {MARKER} names it: upload the data set again") from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

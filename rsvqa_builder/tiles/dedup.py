@@ -28,6 +28,7 @@ from PIL import Image
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.images import ImageError, ImageSize, Pixels, decode_image, read_header
+from rsvqa.rsvqa_builder.files import hash_file
 from rsvqa.rsvqa_builder.tiles.anchors import Anchors, find_anchors
 
 LOOK_FORM = 2
@@ -254,8 +255,7 @@ def find_same_file(path: Path, excluded: ExcludedImages) -> str | None:
     """Return the name of the excluded image of the same bytes as a file; read only where one has its length."""
     if not path.is_file() or path.stat().st_size not in excluded.byte_counts:
         return None
-    with path.open("rb") as file:
-        return excluded.by_bytes.get(hashlib.file_digest(file, "sha256").hexdigest())
+    return excluded.by_bytes.get(hash_file(path))
 
 
 def find_excluded_files(sources: Sequence[str]) -> list[Path]:

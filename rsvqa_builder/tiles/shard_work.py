@@ -32,6 +32,7 @@ from rsvqa.rsvqa_builder.dataset.shards import (
     shard_info,
     write_shard,
 )
+from rsvqa.rsvqa_builder.files import hash_file
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedQuestion, AskedTile, AskedTiles, rows_of
 from rsvqa.rsvqa_builder.tiles.journal import Journal
@@ -164,8 +165,7 @@ def do_shard(job: ShardJob) -> MadeShard:
         num_rows = sum(max(1, len(tile["asked"])) for tile in plan["tiles"])
         if fingerprint_in(path) != fingerprint or info.num_rows != num_rows:
             raise ShardError(f"{job.name} came out with {info.num_rows} rows of {num_rows}, or others: see to the disk")
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hash_file(path)
     made = MadeShard(info, job.digest, sha256)
     receipt = {"info": info._asdict(), "sha256": sha256, "told": looker.told()}
     job.store.put(_key(job.digest, "json"), json.dumps(receipt).encode())

@@ -50,6 +50,20 @@ def ready(page: Page) -> None:
     page.keyboard.press("Enter")
 
 
+def draw_road(page: Page) -> None:
+    """Choose the class, draw a line of three points and see it saved."""
+    page.keyboard.press("/")
+    page.keyboard.type("road")
+    page.locator(".classes li", has_text="road").filter(has=page.locator("small", has_text="road")).first.locator(
+        "button"
+    ).click()
+    page.keyboard.press("l")
+    for x in (600, 900, 1300):
+        click(page, x, 1000)
+    page.keyboard.press("Enter")
+    saved(page)
+
+
 def drawing(server: Server) -> TileDrawing:
     """Return what stands on disk, as another process sees it, on the only tile that was drawn on."""
     with ReviewStore(server.data_set / "review.sqlite") as store:
@@ -123,16 +137,7 @@ def test_a_line_is_for_roads_and_the_page_says_so(page: Page, server: Server) ->
     page.keyboard.press("l")
     click(page, 600, 600)
     assert "a class of object things: draw one of box" in page.inner_text("#problems")
-    page.keyboard.press("/")
-    page.keyboard.type("road")
-    page.locator(".classes li", has_text="road").filter(has=page.locator("small", has_text="road")).first.locator(
-        "button"
-    ).click()
-    page.keyboard.press("l")
-    for x in (600, 900, 1300):
-        click(page, x, 1000)
-    page.keyboard.press("Enter")
-    saved(page)
+    draw_road(page)
     (line,) = contents(server)
     assert (line["form"], len(line["points"])) == ("line", 3)
 

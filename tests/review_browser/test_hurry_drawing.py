@@ -12,7 +12,7 @@ from rsvqa.annotation.review.drawn_store import DrawnStore, TileDrawing
 from rsvqa.annotation.review.store import ReviewStore
 from tests.review_browser.data_set import write_bare_data_set
 from tests.review_browser.serving import Server, new_page
-from tests.review_browser.test_drawing import click, contents, drag, drawing, enter, near, saved
+from tests.review_browser.test_drawing import click, contents, drag, draw_road, drawing, enter, near, saved
 from tests.review_browser.test_hurry import Held
 from tests.review_browser.test_writing import wait_for_fault, write_count, written
 
@@ -210,16 +210,7 @@ def test_questions_that_come_late_do_not_hide_what_was_judged_meanwhile(page: Pa
 
 
 def test_a_word_that_is_being_typed_is_not_cut_off_by_an_answer(page: Page, server: Server) -> None:
-    page.keyboard.press("/")
-    page.keyboard.type("road")
-    page.locator(".classes li", has_text="road").filter(has=page.locator("small", has_text="road")).first.locator(
-        "button"
-    ).click()
-    page.keyboard.press("l")
-    for x in (600, 900, 1300):
-        click(page, x, 1000)
-    page.keyboard.press("Enter")
-    saved(page)
+    draw_road(page)
     changes = Held(page, "**/draw/change")
     page.keyboard.press("m")
     changes.wait()
